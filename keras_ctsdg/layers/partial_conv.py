@@ -1,0 +1,176 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class PartialConv2D(keras.layers.Layer):
+    """2D convolution over the valid pixels alone.
+
+    Every window is convolved with its invalid entries set to zero and scaled up
+    by the share of its entries that are valid, so that a result does not fade
+    towards a hole. A window without a valid entry gives zero. The layer pads
+    with `kernel_size // 2` zeros, which count as invalid, on every side.
+
+    All channels that come from one source share one validity map, so the valid
+    entries of a window are counted on a single channel.
+
+    Args:
+        filters: Int, the number of output channels.
+        kernel_size: Int, height and width of the window. Must be odd.
+        strides: Int, the step of the window. Defaults to `1`.
+        use_bias: Bool, whether to add a bias where the output is valid. Defaults
+            to `True`.
+        kernel_initializer: Initializer of the kernel. Defaults to
+            `"glorot_uniform"`.
+        bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: Tuple `(features, validity)`, or `(features, validity, features,
+            validity, ...)` with one pair a source; the sources are concatenated
+            on their channels in this order. `features` are `[B, H, W, C]`,
+            `validity` is `[B, H, W, 1]` (or `[B, H, W, C]`) in [0, 1], where 1
+            marks a valid entry: the opposite of a mask.
+
+    Returns:
+        Tuple of the output, `[B, H', W', filters]`, and its validity,
+        `[B, H', W', 1]`: 1 wherever the window held a valid entry.
+
+    Example:
+
+    >>> features, validity = np.ones((1, 8, 8, 3)), np.ones((1, 8, 8, 1))
+    >>> output, updated = PartialConv2D(16, 3, strides=2)((features, validity))
+    >>> output.shape, updated.shape
+    ((1, 4, 4, 16), (1, 4, 4, 1))
+
+    Reference:
+        - [Liu et al., 2018](https://arxiv.org/abs/1804.07723), as used by
+          [Guo et al., 2021](https://arxiv.org/abs/2108.09760), section 3.1
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if filters < 1 or strides < 1:
+            raise ValueError(
+                "`filters` and `strides` must be positive. "
+                f"Received: filters={filters}, strides={strides}"
+            )
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(
+                "`kernel_size` must be a positive odd number. "
+                f"Received: kernel_size={kernel_size}"
+            )
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+
+    def build(self, input_shape):
+        channels = sum(shape[-1] for shape in self._feature_shapes(input_shape))
+        self.kernel = self.add_weight(
+            shape=(self.kernel_size, self.kernel_size, channels, self.filters),
+            initializer=self.kernel_initializer,
+            name="kernel",
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                shape=(self.filters,), initializer=self.bias_initializer, name="bias"
+            )
+
+    def call(self, inputs):
+        features, validities = inputs[0::2], inputs[1::2]
+        valid_features = [
+            feature * validity
+            for feature, validity in zip(features, validities, strict=True)
+        ]
+        output = self._convolve(ops.concatenate(valid_features, axis=-1), self.kernel)
+        # A count in half precision would round, and 1e-8 would vanish.
+        count = self._convolve(
+            self._valid_channels(features, validities),
+            ops.ones((self.kernel_size, self.kernel_size, 1, 1), "float32"),
+        )
+        updated = ops.minimum(count, 1.0)
+        window = self.kernel_size**2 * self.kernel.shape[2]
+        output = ops.cast(output, "float32") * (updated * window / (count + 1e-8))
+        if self.use_bias:
+            output = (output + ops.cast(self.bias, "float32")) * updated
+        return (
+            ops.cast(output, self.compute_dtype),
+            ops.cast(updated, self.compute_dtype),
+        )
+
+    def _valid_channels(self, features, validities):
+        """Counts the valid channels of each pixel, [B, H, W, 1] in float32."""
+        total = 0.0
+        for feature, validity in zip(features, validities, strict=True):
+            validity = ops.cast(validity, "float32")
+            if validity.shape[-1] == 1:
+                total = total + validity * float(feature.shape[-1])
+            else:
+                total = total + ops.sum(validity, axis=-1, keepdims=True)
+        return total
+
+    def _convolve(self, x, kernel):
+        pad = self.kernel_size // 2
+        x = ops.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        return ops.conv(
+            x, kernel, self.strides, padding="valid", data_format="channels_last"
+        )
+
+    def _feature_shapes(self, input_shape):
+        nested = isinstance(input_shape, (tuple, list)) and all(
+            isinstance(shape, (tuple, list)) for shape in input_shape
+        )
+        if not nested or not input_shape or len(input_shape) % 2:
+            raise ValueError(
+                "`PartialConv2D` must be called on pairs (features, validity, ...) "
+                f"of tensors. Received: input shape {input_shape}"
+            )
+        features, validities = input_shape[0::2], input_shape[1::2]
+        for feature, validity in zip(features, validities, strict=True):
+            if len(feature) != 4 or len(validity) != 4 or feature[-1] is None:
+                raise ValueError(
+                    "`PartialConv2D` expects features [B, H, W, C] with a known "
+                    "number of channels and validity [B, H, W, 1]. Received: "
+                    f"features.shape={feature}, validity.shape={validity}"
+                )
+            if validity[-1] not in (1, feature[-1]) or any(
+                None not in sizes and sizes[0] != sizes[1]
+                for sizes in zip(feature[:3], validity[:3], strict=True)
+            ):
+                raise ValueError(
+                    "`validity` must have the features' size and one channel, or "
+                    f"as many as the features. Received: features.shape={feature}, "
+                    f"validity.shape={validity}"
+                )
+        return features
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = self._feature_shapes(input_shape)[0]
+        size = tuple(
+            None if length is None else (length - 1) // self.strides + 1
+            for length in (height, width)
+        )
+        return (batch, *size, self.filters), (batch, *size, 1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }

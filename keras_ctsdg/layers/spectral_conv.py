@@ -1,0 +1,134 @@
+import keras
+from keras import ops
+
+from keras_ctsdg.layers.shapes import check_feature_maps
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class SpectralConv2D(keras.layers.Layer):
+    """2D convolution by a kernel of unit spectral norm.
+
+    The raw kernel stays trainable and is divided by `sigma = u' W v` on every
+    call, gradients flowing through `sigma`; W is the kernel as
+    `[filters, C * kernel_size ** 2]`. A call in training mode first improves u
+    and v by one power iteration; in inference mode they stay as they are.
+    `keras.layers.SpectralNormalization` overwrites its kernel instead, which
+    trains differently.
+
+    Args:
+        filters: Int, the number of output channels.
+        kernel_size: Int, height and width of the window.
+        strides: Int, the step of the window. Defaults to `1`.
+        padding: Int, the number of zeros on every side. Defaults to `0`.
+        kernel_initializer: Initializer of the raw kernel. Defaults to
+            `"glorot_uniform"`.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: Tensor `[B, H, W, C]`.
+        training: Bool, whether to run a power iteration first.
+
+    Returns:
+        Tensor `[B, H', W', filters]`.
+
+    Example:
+
+    >>> layer = SpectralConv2D(16, 4, strides=2, padding=1)
+    >>> layer(np.ones((1, 8, 8, 3)), training=True).shape
+    (1, 4, 4, 16)
+
+    Reference:
+        - [Miyato et al., 2018](https://arxiv.org/abs/1802.05957), as used by
+          [Guo et al., 2021](https://arxiv.org/abs/2108.09760), section 3.4
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        padding=0,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if min(filters, kernel_size, strides) < 1 or padding < 0:
+            raise ValueError(
+                "`filters`, `kernel_size` and `strides` must be positive and "
+                f"`padding` not negative. Received: filters={filters}, "
+                f"kernel_size={kernel_size}, strides={strides}, padding={padding}"
+            )
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.padding = padding
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        check_feature_maps(self, (input_shape,), ("inputs",))
+        kernel_shape = (self.kernel_size, self.kernel_size, input_shape[-1])
+        # No autocast: a norm taken in half precision would be off by percents.
+        self.kernel = self.add_weight(
+            shape=(*kernel_shape, self.filters),
+            initializer=self.kernel_initializer,
+            autocast=False,
+            name="kernel",
+        )
+        self.u = self._add_vector(self.filters, "u")
+        self.v = self._add_vector(self.kernel_size**2 * input_shape[-1], "v")
+
+    def _add_vector(self, length, name):
+        return self.add_weight(
+            shape=(length,),
+            initializer=_random_unit_vector,
+            trainable=False,
+            autocast=False,
+            name=name,
+        )
+
+    def call(self, inputs, training=False):
+        matrix = ops.transpose(self.kernel, (3, 2, 0, 1))
+        matrix = ops.reshape(matrix, (self.filters, -1))
+        if training:
+            fixed = ops.stop_gradient(matrix)
+            v = _unit(ops.matmul(ops.transpose(fixed), self.u))
+            u = _unit(ops.matmul(fixed, v))
+            self.u.assign(u)
+            self.v.assign(v)
+        else:
+            u, v = ops.convert_to_tensor(self.u), ops.convert_to_tensor(self.v)
+        sigma = ops.sum(u * ops.matmul(matrix, v))
+        kernel = ops.cast(self.kernel / sigma, self.compute_dtype)
+        pad = (self.padding, self.padding)
+        inputs = ops.pad(inputs, ((0, 0), pad, pad, (0, 0)))
+        return ops.conv(
+            inputs, kernel, self.strides, padding="valid", data_format="channels_last"
+        )
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        size = tuple(
+            None
+            if length is None
+            else (length + 2 * self.padding - self.kernel_size) // self.strides + 1
+            for length in (height, width)
+        )
+        return (batch, *size, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+def _unit(vector):
+    return vector / ops.maximum(ops.norm(vector), 1e-12)
+
+
+def _random_unit_vector(shape, dtype=None):
+    return _unit(keras.random.normal(shape, dtype=dtype))

@@ -1,0 +1,300 @@
+import warnings
+
+import keras
+from keras import ops
+
+from keras_ctsdg import losses
+from keras_ctsdg.models.discriminator import Discriminator
+from keras_ctsdg.models.generator import Generator
+from keras_ctsdg.models.inputs import CHANNELS, check_inputs, check_mask_range
+
+EDGES = ("clean", "wrapped")
+
+
+class BaseCTSDG(keras.Model):
+    """What `keras_ctsdg.CTSDG` computes in a step, on no particular backend.
+
+    Its subclasses in `keras_ctsdg.training` take the gradients.
+    """
+
+    def __init__(self, generator, discriminator, edges="clean", **kwargs):
+        for name, network, kind in (
+            ("generator", generator, Generator),
+            ("discriminator", discriminator, Discriminator),
+        ):
+            if not isinstance(network, kind):
+                raise ValueError(
+                    f"`{name}` must be a `keras_ctsdg.models.{kind.__name__}`. "
+                    f"Received: {name}={network} of type {type(network).__name__}"
+                )
+        if edges not in EDGES:
+            raise ValueError(
+                f"`edges` must be one of {EDGES}. Received: edges={edges!r}"
+            )
+        kwargs.setdefault("dtype", generator.dtype_policy)
+        kwargs.setdefault("name", "ctsdg")
+        super().__init__(**kwargs)
+        # In this order: the generator's variables come first everywhere.
+        self.generator = generator
+        self.discriminator = discriminator
+        self.edges = edges
+        self.perceptual_network = None
+        names = ("generator_loss", "discriminator_loss", *losses.LOSS_WEIGHTS)
+        self.loss_trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        # Both networks are; Keras then lets `compile` add the perceptual one.
+        self.built = True
+
+    # === Computation ===
+
+    def call(self, inputs, training=False):
+        outputs = self.generator(inputs, training=training)
+        return composite(outputs["image"], inputs["image"], inputs["mask"])
+
+    def prepare(self, data):
+        """The inputs in a batch of a data set, checked, as float32 tensors."""
+        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        check_inputs(inputs)
+        return {
+            key: ops.cast(ops.convert_to_tensor(inputs[key]), "float32")
+            for key in CHANNELS
+        }
+
+    def generator_losses(self, inputs, training):
+        """The generator's terms and their weighted sum, and the picture it made."""
+        truth, edge, mask = inputs["image"], inputs["edge"], inputs["mask"]
+        outputs = self.generator.call_with_logits(inputs, training=training)
+        output = outputs["image"]
+        judged = self.discriminator(
+            {"image": output, "gray": inputs["gray"]}, training=training
+        )
+        terms = {
+            "hole": losses.hole_loss(output, truth, mask),
+            "valid": losses.valid_loss(output, truth, mask),
+            "adversarial": losses.adversarial_loss(
+                judged["patch_logits"], judged["edge_logits"], edge
+            ),
+            "intermediate": losses.intermediate_loss(
+                outputs["projected_image"],
+                outputs["projected_edge_logits"],
+                truth,
+                edge,
+            ),
+        }
+        if self.perceptual_network is not None:
+            terms |= self._perceptual_terms(output, truth, mask)
+        total = sum(self.loss_weights[name] * term for name, term in terms.items())
+        return {"generator_loss": total, **terms}, output
+
+    def _perceptual_terms(self, output, truth, mask):
+        """Perceptual and style loss, each of the output and of the composite."""
+        pictures = ops.concatenate([output, composite(output, truth, mask)], axis=0)
+        features = self.perceptual_network(pictures)
+        halves = zip(*(ops.split(level, 2) for level in features), strict=True)
+        true_features = self.perceptual_network(truth)
+        terms = {"perceptual": 0.0, "style": 0.0}
+        for half in halves:
+            terms["perceptual"] += losses.perceptual_loss(half, true_features)
+            terms["style"] += losses.style_loss(half, true_features)
+        return terms
+
+    def discriminator_losses(self, inputs, output, training):
+        """The discriminator's loss on the picture that the generator made."""
+        gray, edge = inputs["gray"], inputs["edge"]
+        real = self.discriminator(
+            {"image": inputs["image"], "gray": gray, "edge": edge}, training=training
+        )
+        fake = self.discriminator(
+            {"image": ops.stop_gradient(output), "gray": gray}, training=training
+        )
+        return {"discriminator_loss": losses.discriminator_loss(real, fake, edge)}
+
+    def track(self, values, inputs):
+        """Adds a batch's losses to the running means, which are the logs."""
+        size = ops.shape(inputs["image"])[0]
+        logs = {}
+        for name, tracker in self.loss_trackers.items():
+            if name in values:
+                tracker.update_state(values[name], sample_weight=size)
+                logs[name] = tracker.result()
+        return logs
+
+    def test_step(self, data):
+        inputs = self.prepare(data)
+        values, output = self.generator_losses(inputs, training=False)
+        values |= self.discriminator_losses(inputs, output, training=False)
+        return self.track(values, inputs)
+
+    # === Compilation ===
+
+    def compile(
+        self,
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        loss_weights=None,
+        perceptual_network=None,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        auto_scale_loss=True,
+    ):
+        """Says what the model is trained with.
+
+        Args:
+            generator_optimizer: A Keras optimizer. Defaults to the paper's,
+                `Adam(2e-4)`.
+            discriminator_optimizer: A Keras optimizer. Defaults to the paper's,
+                `Adam(2e-5)`.
+            loss_weights: Dict of the weights to change, of the terms `hole`,
+                `valid`, `perceptual`, `style`, `adversarial` and `intermediate`.
+                Defaults to the paper's: 60, 10, 0.1, 250, 0.1 and 1.
+            perceptual_network: Model from a picture `[B, H, W, 3]` in [-1, 1] to a
+                list of features, `keras_ctsdg.models.VGG16Features`. `None` trains
+                without the perceptual and the style loss and warns of it. It is
+                frozen and saved with the model. Defaults to `None`.
+            run_eagerly: Bool, as in `keras.Model.compile`. Defaults to `False`.
+            steps_per_execution: Int, as in `keras.Model.compile`. Defaults to `1`.
+            jit_compile: Bool or `"auto"`, as in `keras.Model.compile`. Defaults to
+                `"auto"`.
+            auto_scale_loss: Bool, whether `mixed_float16` scales losses, as in
+                `keras.Model.compile`. Defaults to `True`.
+
+        Raises:
+            ValueError: If a weight is given for a term that does not exist.
+        """
+        loss_weights = dict(loss_weights or {})
+        unknown = sorted(set(loss_weights) - set(losses.LOSS_WEIGHTS))
+        if unknown:
+            raise ValueError(
+                f"`loss_weights` may name {list(losses.LOSS_WEIGHTS)}. "
+                f"Received: loss_weights={loss_weights}, of which unknown {unknown}"
+            )
+        if perceptual_network is None:
+            warnings.warn(
+                "`perceptual_network=None`: training without the perceptual and the "
+                "style loss. Pass `keras_ctsdg.models.VGG16Features()` for the "
+                "paper's losses.",
+                stacklevel=2,
+            )
+        else:
+            perceptual_network.trainable = False
+        self.perceptual_network = perceptual_network
+        self.loss_weights = {**losses.LOSS_WEIGHTS, **loss_weights}
+        self.generator_optimizer = _optimizer(generator_optimizer, 2e-4)
+        self.discriminator_optimizer = _optimizer(discriminator_optimizer, 2e-5)
+        generator_variables = {id(v) for v in self.generator.variables}
+
+        def choose(variable):
+            if id(variable) in generator_variables:
+                return self.generator_optimizer
+            return self.discriminator_optimizer
+
+        super().compile(
+            optimizer=keras.optimizers.MultiOptimizer(choose),
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
+        self._auto_scale_loss = auto_scale_loss
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "generator_optimizer": serialize(self.generator_optimizer),
+            "discriminator_optimizer": serialize(self.discriminator_optimizer),
+            "loss_weights": dict(self.loss_weights),
+            "perceptual_network": serialize(self.perceptual_network),
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": self.steps_per_execution,
+            "auto_scale_loss": self._auto_scale_loss,
+        }
+
+    def compile_from_config(self, config):
+        config = keras.saving.deserialize_keras_object(config)
+        with warnings.catch_warnings():
+            # Whoever saved the model was told.
+            warnings.filterwarnings("ignore", message="`perceptual_network=None`")
+            self.compile(**config)
+        self.optimizer.build(self.trainable_variables)
+
+    # === Doors: bad data is refused before anything is compiled or run ===
+
+    def fit(self, x=None, *args, **kwargs):
+        _check_data(x)
+        _check_data(kwargs.get("validation_data"))
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        _check_data(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        _check_data(x)
+        return super().predict(x, *args, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        _check_data(x)
+        return super().train_on_batch(x, *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        _check_data(x)
+        return super().test_on_batch(x, *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        _check_data(x)
+        return super().predict_on_batch(x)
+
+    # === Config ===
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "edges": self.edges,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        networks = {
+            key: keras.saving.deserialize_keras_object(config[key], custom_objects)
+            for key in ("generator", "discriminator")
+        }
+        return cls(**{**config, **networks})
+
+
+def composite(output, image, mask):
+    """The picture with its hole filled, and untouched elsewhere.
+
+    Args:
+        output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's picture.
+        image: Tensor `[B, H, W, 3]` in [-1, 1].
+        mask: Tensor `[B, H, W, 1]`, where 1 marks the hole.
+
+    Returns:
+        Tensor `[B, H, W, 3]` in [-1, 1].
+    """
+    output, image, mask = (ops.cast(x, "float32") for x in (output, image, mask))
+    return image * (1.0 - mask) + output * mask
+
+
+def _optimizer(optimizer, learning_rate):
+    if optimizer is None:
+        return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
+    return keras.optimizers.get(optimizer)
+
+
+def _check_data(data):
+    """Checks arrays whole, and of data sets what can be known before they run."""
+    if isinstance(data, keras.utils.PyDataset):
+        data = data[0]
+    elif hasattr(data, "element_spec"):  # a tf.data.Dataset
+        data = data.element_spec
+    if isinstance(data, (list, tuple)):
+        data = data[0]
+    if isinstance(data, dict):
+        check_inputs(data)
+        if keras.ops.is_tensor(data["mask"]) or hasattr(data["mask"], "__array__"):
+            check_mask_range(data["mask"])

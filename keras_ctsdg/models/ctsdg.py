@@ -196,6 +196,8 @@ class BaseCTSDG(keras.Model):
             auto_scale_loss=auto_scale_loss,
         )
         self._auto_scale_loss = auto_scale_loss
+        # Now, and not while TensorFlow traces, which would then trace twice.
+        self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self):
         if not self.compiled:
@@ -217,7 +219,6 @@ class BaseCTSDG(keras.Model):
             # Whoever saved the model was told.
             warnings.filterwarnings("ignore", message="`perceptual_network=None`")
             self.compile(**config)
-        self.optimizer.build(self.trainable_variables)
 
     # === Doors: bad data is refused before anything is compiled or run ===
 

@@ -1,0 +1,95 @@
+import numpy as np
+from PIL import Image, ImageDraw
+
+
+class RandomIrregularMasks:
+    """Irregular masks drawn at random: brush strokes, blobs and rectangles.
+
+    A mask depends on the seed and its index alone, so that it comes out the same
+    in any order and in any process.
+
+    Args:
+        hole_share: Tuple `(low, high)`, the range of the share of a picture that
+            its hole covers, within (0, 1); each mask draws its share from it.
+            Defaults to `(0.1, 0.4)`.
+        seed: Int. Defaults to `0`.
+
+    Raises:
+        ValueError: If `hole_share` is not such a range.
+
+    Example:
+
+    >>> masks = RandomIrregularMasks((0.2, 0.3), seed=1)
+    >>> masks(0, (128, 128)).shape
+    (128, 128, 1)
+    """
+
+    def __init__(self, hole_share=(0.1, 0.4), seed=0):
+        low, high = hole_share
+        if not 0.0 < low < high < 1.0:
+            raise ValueError(
+                "`hole_share` must be (low, high) with 0 < low < high < 1. "
+                f"Received: hole_share={hole_share}"
+            )
+        self.hole_share = (float(low), float(high))
+        self.seed = seed
+
+    def __call__(self, index, size):
+        """Draws one mask.
+
+        Args:
+            index: Int, or tuple of ints, which of the masks.
+            size: Tuple `(H, W)`.
+
+        Returns:
+            Float32 array `[H, W, 1]`, 0 or 1, where 1 marks the hole.
+        """
+        rng = np.random.default_rng([self.seed, *np.atleast_1d(index)])
+        height, width = size
+        wanted = max(1, round(rng.uniform(*self.hole_share) * height * width))
+        mask = np.zeros(height * width, bool)
+        while (missing := wanted - np.count_nonzero(mask)) > 0:
+            shape = _random_shape(rng, size).ravel()
+            # The last shape is cut off where the hole is as large as it should be.
+            mask[np.flatnonzero(shape & ~mask)[:missing]] = True
+        return mask.reshape(height, width, 1).astype("float32")
+
+
+def _random_shape(rng, size):
+    """One stroke, blob or rectangle, as a bool array."""
+    height, width = size
+    canvas = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    unit = min(size)
+    kind = rng.choice(["stroke", "blob", "rectangle"], p=[0.7, 0.15, 0.15])
+    x, y = rng.uniform(0, width), rng.uniform(0, height)
+    if kind == "stroke":
+        _draw_stroke(draw, rng, x, y, unit)
+    else:
+        half_width, half_height = rng.uniform(0.03, 0.15, 2) * unit
+        box = (x - half_width, y - half_height, x + half_width, y + half_height)
+        shape = draw.ellipse if kind == "blob" else draw.rectangle
+        shape(box, fill=1)
+    return np.asarray(canvas)
+
+
+def _draw_stroke(draw, rng, x, y, unit):
+    """A brush that wanders: its direction drifts from joint to joint."""
+    radius = rng.uniform(0.015, 0.06) * unit
+    angle = rng.uniform(0, 2 * np.pi)
+    for _ in range(rng.integers(2, 8)):
+        angle += rng.normal(0, 0.7)
+        length = rng.uniform(0.05, 0.2) * unit
+        end_x, end_y = x + length * np.cos(angle), y + length * np.sin(angle)
+        draw.line((x, y, end_x, end_y), fill=1, width=max(1, round(2 * radius)))
+        for joint_x, joint_y in ((x, y), (end_x, end_y)):
+            draw.ellipse(
+                (
+                    joint_x - radius,
+                    joint_y - radius,
+                    joint_x + radius,
+                    joint_y + radius,
+                ),
+                fill=1,
+            )
+        x, y = end_x, end_y

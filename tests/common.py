@@ -1,0 +1,101 @@
+"""What several tests need: golden numbers, small inputs, gradients."""
+
+import inspect
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+GOLDEN = Path(__file__).parent / "golden"
+NETWORK_INPUTS = ("image", "gray", "edge", "mask")
+
+
+def golden(name):
+    """A golden file: an `.npz` as a dict, or a `.json`."""
+    path = GOLDEN / name
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+def golden_layer(prefix):
+    """The arrays of `layers.npz` whose names start with `prefix/`."""
+    return {
+        name.removeprefix(f"{prefix}/"): value
+        for name, value in golden("layers.npz").items()
+        if name.startswith(f"{prefix}/")
+    }
+
+
+def random_batch(size=1, height=128, width=128, seed=0):
+    """A batch as the networks take it, of noise with a square hole."""
+    rng = np.random.default_rng(seed)
+    shape = (size, height, width)
+    mask = np.zeros((*shape, 1), "float32")
+    mask[:, height // 4 : height // 2, width // 4 : width // 2] = 1.0
+    return {
+        "image": rng.uniform(-1, 1, (*shape, 3)).astype("float32"),
+        "gray": rng.uniform(0, 1, (*shape, 1)).astype("float32"),
+        "edge": (rng.random((*shape, 1)) < 0.1).astype("float32"),
+        "mask": mask,
+    }
+
+
+def to_numpy(structure):
+    """Tensors of any backend as arrays."""
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, structure)
+
+
+def sample(array, count):
+    """The elements that the golden files list of a large tensor."""
+    return array.ravel()[np.linspace(0, array.size - 1, count).astype(int)]
+
+
+def assert_close(actual, expected, atol, rtol=0.0):
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(actual), expected, atol=atol, rtol=rtol
+    )
+
+
+def gradients(loss, variables):
+    """Gradients of `loss()` as arrays, by the running backend's own means."""
+    values = [variable.value for variable in variables]
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            with tf.GradientTape() as tape:
+                value = loss()
+            result = tape.gradient(value, values)
+        case "jax":
+            import jax
+
+            def stateless(values):
+                mapping = list(zip(variables, values, strict=True))
+                with keras.StatelessScope(state_mapping=mapping):
+                    return loss()
+
+            result = jax.grad(stateless)(values)
+        case "torch":
+            import torch
+
+            result = torch.autograd.grad(loss(), values, allow_unused=True)
+    return [None if g is None else keras.ops.convert_to_numpy(g) for g in result]
+
+
+def assert_gradients_reach(loss, variables):
+    """Every variable receives a finite gradient that is not all zero."""
+    for variable, gradient in zip(variables, gradients(loss, variables), strict=True):
+        assert gradient is not None, variable.path
+        assert np.isfinite(gradient).all(), variable.path
+        assert np.abs(gradient).max() > 0, variable.path
+
+
+def assert_signature_is_config(layer):
+    """Every constructor argument is in `get_config`, and the other way round."""
+    parameters = inspect.signature(type(layer).__init__).parameters.values()
+    own = {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD} - {"self"}
+    inherited = set(keras.layers.Layer().get_config())
+    assert own - inherited == set(layer.get_config()) - inherited

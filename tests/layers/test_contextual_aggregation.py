@@ -1,0 +1,61 @@
+import keras
+import numpy as np
+import pytest
+from keras.src import testing
+
+from keras_ctsdg.layers import (
+    ContextualFeatureAggregation,
+    MultiScaleFeatureAggregation,
+    RegionAffinityLearning,
+)
+from tests.common import (
+    assert_close,
+    assert_gradients_reach,
+    assert_signature_is_config,
+    golden_layer,
+)
+
+
+class ContextualFeatureAggregationConformance(testing.TestCase):
+    def test_layer(self):
+        self.run_layer_test(
+            ContextualFeatureAggregation,
+            init_kwargs={"filters": 4, "dilation_rates": (1, 2), "softmax_scale": 5.0},
+            input_shape=((2, 8, 6, 4), (2, 8, 6, 4)),
+            expected_output_shape=(2, 8, 6, 4),
+            expected_num_trainable_weights=8,
+            expected_num_non_trainable_weights=0,
+        )
+
+
+def test_is_region_affinity_then_multi_scale():
+    numbers = golden_layer("region_affinity_cross")
+    inputs = (numbers["background"], numbers["foreground"])
+    layer = ContextualFeatureAggregation(8)
+    output = layer(inputs)
+    multi_scale = MultiScaleFeatureAggregation(8)
+    multi_scale.build(numbers["output"].shape)
+    multi_scale.set_weights(layer.get_weights())
+    expected = multi_scale(numbers["output"])
+    assert_close(output, keras.ops.convert_to_numpy(expected), 1e-5)
+    expected = multi_scale(RegionAffinityLearning()(inputs))
+    assert_close(output, keras.ops.convert_to_numpy(expected), 1e-6)
+
+
+def test_gradients_reach_every_weight():
+    layer = ContextualFeatureAggregation(8)
+    features = np.random.default_rng(0).normal(size=(1, 16, 16, 8)).astype("float32")
+    layer((features, features))
+    assert_gradients_reach(
+        lambda: keras.ops.sum(keras.ops.square(layer((features, features)))),
+        layer.trainable_variables,
+    )
+
+
+def test_signature_is_config():
+    assert_signature_is_config(ContextualFeatureAggregation(4))
+
+
+def test_bad_inputs():
+    with pytest.raises(ValueError, match="Received: "):
+        ContextualFeatureAggregation(4).build(((1, 8, 8, 4), (1, 8, 8, 2)))

@@ -1,0 +1,121 @@
+import keras
+import numpy as np
+import pytest
+from keras.src import testing
+
+from keras_ctsdg.layers import RegionAffinityLearning
+from tests.common import (
+    assert_close,
+    assert_signature_is_config,
+    golden_layer,
+    gradients,
+)
+
+
+class RegionAffinityLearningConformance(testing.TestCase):
+    def test_layer(self):
+        self.run_layer_test(
+            RegionAffinityLearning,
+            init_kwargs={"softmax_scale": 5.0},
+            input_shape=((2, 8, 6, 4), (2, 8, 6, 4)),
+            expected_output_shape=(2, 8, 6, 4),
+            expected_num_trainable_weights=0,
+            expected_num_non_trainable_weights=0,
+            run_training_check=False,  # Keras trains weights, and it has none.
+        )
+
+
+@pytest.mark.parametrize(
+    "name", ["region_affinity", "region_affinity_cross", "region_affinity_mostly_zero"]
+)
+def test_golden(name):
+    numbers = golden_layer(name)
+    background = numbers.get("background", numbers.get("input"))
+    foreground = numbers.get("foreground", background)
+    output = RegionAffinityLearning()((background, foreground))
+    assert_close(output, numbers["output"], atol=1e-4)
+
+
+def by_loops(background, foreground, scale=10.0):
+    """The definition, one query at a time, on one picture [H, W, C]."""
+    height, width, _ = (length // 2 for length in background.shape)
+    rows = np.arange(height) * (2 * height - 1) / (height - 1)
+    columns = np.arange(width) * (2 * width - 1) / (width - 1)
+    small = np.empty((height, width, foreground.shape[-1]))
+    for i, y in enumerate(rows):
+        for j, x in enumerate(columns):
+            low_y, low_x = min(int(y), 2 * height - 2), min(int(x), 2 * width - 2)
+            dy, dx = y - low_y, x - low_x
+            square = foreground[low_y : low_y + 2, low_x : low_x + 2]
+            small[i, j] = (1 - dy) * ((1 - dx) * square[0, 0] + dx * square[0, 1])
+            small[i, j] += dy * ((1 - dx) * square[1, 0] + dx * square[1, 1])
+    ring = ((1, 1), (1, 1), (0, 0))
+    small, padded = np.pad(small, ring), np.pad(background, ring)
+    places = [(i, j) for i in range(height) for j in range(width)]
+    patches = [small[i : i + 3, j : j + 3] for i, j in places]
+    keys = [patch / max(np.linalg.norm(patch), 1e-4) for patch in patches]
+    output = np.zeros_like(padded)
+    for patch, (i, j) in zip(patches, places, strict=True):
+        scores = scale * np.array([(patch * key).sum() for key in keys])
+        weights = np.exp(scores - scores.max())
+        weights = np.maximum(weights / weights.sum(), 1e-8)
+        for weight, (k, m) in zip(weights, places, strict=True):
+            value = padded[2 * k : 2 * k + 4, 2 * m : 2 * m + 4]
+            output[2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += weight * value
+    return output[1:-1, 1:-1] / 4
+
+
+def test_by_loops():
+    background, foreground = np.random.default_rng(0).normal(size=(2, 1, 8, 12, 3))
+    output = RegionAffinityLearning()((background, foreground))
+    assert_close(output[0], by_loops(background[0], foreground[0]), 1e-4)
+
+
+def test_pictures_of_a_batch_do_not_meet():
+    batch = np.random.default_rng(0).normal(size=(3, 8, 8, 4)).astype("float32")
+    layer = RegionAffinityLearning()
+    alone = [keras.ops.convert_to_numpy(layer((x[None],) * 2)) for x in batch]
+    assert_close(layer((batch, batch)), np.concatenate(alone), 1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 8), (7, 9)])
+def test_any_size(size):
+    features = np.random.default_rng(0).normal(size=(2, *size, 4)).astype("float32")
+    output = keras.ops.convert_to_numpy(RegionAffinityLearning()((features,) * 2))
+    assert output.shape == features.shape
+    assert np.isfinite(output).all()
+
+
+def test_unknown_sizes():
+    background, foreground = keras.Input((None, None, 4)), keras.Input((None, None, 4))
+    output = RegionAffinityLearning()((background, foreground))
+    assert tuple(output.shape) == (None, None, None, 4)
+    model = keras.Model((background, foreground), output)
+    features = np.random.default_rng(0).normal(size=(1, 9, 6, 4)).astype("float32")
+    predicted = model.predict((features, features), verbose=0)
+    assert_close(RegionAffinityLearning()((features, features)), predicted, 1e-5)
+
+
+def test_gradient_is_finite_where_patches_are_zero():
+    features = np.zeros((1, 8, 8, 4), "float32")
+    features[0, :2, :2] = 1.0
+    variable = keras.Variable(features)
+    layer = RegionAffinityLearning()
+    (gradient,) = gradients(
+        lambda: keras.ops.sum(keras.ops.square(layer((variable, variable)))),
+        [variable],
+    )
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient).max() > 0
+
+
+def test_signature_is_config():
+    assert_signature_is_config(RegionAffinityLearning())
+
+
+@pytest.mark.parametrize(
+    "shapes", [(1, 8, 8, 4), ((1, 8, 8, 4), (1, 4, 4, 4)), ((1, 8, 8, None),) * 2]
+)
+def test_bad_inputs(shapes):
+    with pytest.raises(ValueError, match="Received: "):
+        RegionAffinityLearning().build(shapes)

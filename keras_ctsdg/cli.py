@@ -52,3 +52,7 @@ def main():
     except (OSError, ValueError) as error:
         error_console.print(f"Error: {error}", style="red", markup=False)
         raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -89,8 +89,7 @@ def load_torchvision_vgg16(vgg, state):
     state = {
         name: value
         for name, value in state.items()
-        if not name.startswith("classifier.")
-        and name.rpartition(".")[0] not in deeper
+        if not name.startswith("classifier.") and name.rpartition(".")[0] not in deeper
     }
     for variable, value in _match(vgg, state, names, "state"):
         variable.assign(value)

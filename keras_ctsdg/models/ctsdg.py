@@ -7,6 +7,7 @@ from keras_ctsdg import losses
 from keras_ctsdg.models.discriminator import Discriminator
 from keras_ctsdg.models.generator import Generator
 from keras_ctsdg.models.inputs import CHANNELS, check_inputs, check_mask_range
+from keras_ctsdg.models.optimizer import PairedOptimizer
 
 EDGES = ("clean", "wrapped")
 
@@ -181,15 +182,10 @@ class BaseCTSDG(keras.Model):
         self.loss_weights = {**losses.LOSS_WEIGHTS, **loss_weights}
         self.generator_optimizer = _optimizer(generator_optimizer, 2e-4)
         self.discriminator_optimizer = _optimizer(discriminator_optimizer, 2e-5)
-        generator_variables = {id(v) for v in self.generator.variables}
-
-        def choose(variable):
-            if id(variable) in generator_variables:
-                return self.generator_optimizer
-            return self.discriminator_optimizer
-
         super().compile(
-            optimizer=keras.optimizers.MultiOptimizer(choose),
+            optimizer=PairedOptimizer(
+                self.generator, self.generator_optimizer, self.discriminator_optimizer
+            ),
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,

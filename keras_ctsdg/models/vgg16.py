@@ -42,9 +42,7 @@ class VGG16Features(keras.Model):
         - [Simonyan and Zisserman, 2014](https://arxiv.org/abs/1409.1556)
     """
 
-    def __init__(
-        self, weights="imagenet", dtype=None, name="vgg16_features", **kwargs
-    ):
+    def __init__(self, weights="imagenet", dtype=None, name="vgg16_features", **kwargs):
         if weights not in (None, "imagenet"):
             raise ValueError(
                 '`weights` must be "imagenet" or None. For a file of torchvision\'s, '
@@ -73,9 +71,7 @@ class VGG16Features(keras.Model):
                 data_format="channels_last", dtype=dtype, name=f"block{block}_pool"
             )(x)
             pooled.append(x)
-        super().__init__(
-            inputs=image, outputs=pooled, dtype=dtype, name=name, **kwargs
-        )
+        super().__init__(inputs=image, outputs=pooled, dtype=dtype, name=name, **kwargs)
         self.trainable = False
         if source is not None:
             for layer in self.layers:

@@ -50,7 +50,7 @@ def test_golden(name, kernel_size, strides):
     use_bias = "bias" in numbers
     layer = PartialConv2D(4, kernel_size, strides, use_bias=use_bias)
     layer.build((numbers["input"].shape, numbers["validity"].shape))
-    layer.set_weights([numbers["kernel"]] + [numbers["bias"]] * use_bias)
+    layer.set_weights([numbers[k] for k in ("kernel", "bias") if k in numbers])
     output, updated = layer((numbers["input"], numbers["validity"]))
     assert_close(output, numbers["output"], atol=1e-5)
     assert_close(updated, numbers["updated_validity"][..., :1], atol=0)
@@ -64,7 +64,9 @@ def test_by_hand():
     output, updated = layer((features, validity))
     # Both valid entries, 1 and 2, lie in the upper rows' windows but the last's
     # first one: (1 + 2) * 9 / 2 there, 2 * 9 / 1 where only the 2 is in reach.
-    assert_close(output[0, :, :, 0], [[13.5, 13.5, 18], [13.5, 13.5, 18], [0] * 3], 1e-5)
+    assert_close(
+        output[0, :, :, 0], [[13.5, 13.5, 18], [13.5, 13.5, 18], [0] * 3], 1e-5
+    )
     assert_close(updated[0, :, :, 0], [[1, 1, 1], [1, 1, 1], [0, 0, 0]], 0)
 
 

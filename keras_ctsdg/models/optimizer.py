@@ -1,0 +1,33 @@
+import keras
+
+
+class PairedOptimizer(keras.optimizers.MultiOptimizer):
+    """One optimizer for Keras, the generator's and the discriminator's inside.
+
+    Stock `fit`, saving and resuming then see a single optimizer.
+
+    Args:
+        generator: The `keras_ctsdg.models.Generator`.
+        generator_optimizer: Keras optimizer of the generator's variables.
+        discriminator_optimizer: Keras optimizer of all others.
+    """
+
+    def __init__(self, generator, generator_optimizer, discriminator_optimizer):
+        # By identity: names may be given twice.
+        generator_variables = {id(variable) for variable in generator.variables}
+
+        def choose(variable):
+            if id(variable) in generator_variables:
+                return generator_optimizer
+            return discriminator_optimizer
+
+        super().__init__(choose, name="paired_optimizer")
+
+    # Keras saves the two optimizers inside by themselves; `MultiOptimizer` would
+    # write their slots, twice the size of the networks, once more.
+
+    def save_own_variables(self, store):
+        store["iterations"] = keras.ops.convert_to_numpy(self.iterations)
+
+    def load_own_variables(self, store):
+        self.iterations.assign(store["iterations"][()])

@@ -1,0 +1,275 @@
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import keras_ctsdg
+from keras_ctsdg.losses import LOSS_WEIGHTS
+from keras_ctsdg.models import Discriminator, Generator, VGG16Features
+from tests.common import NETWORK_INPUTS, random_batch, to_numpy
+
+LOGS = {"generator_loss", "discriminator_loss", *LOSS_WEIGHTS}
+
+
+def new_model(perceptual=False, **kwargs):
+    model = keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4))
+    vgg = VGG16Features(weights=None) if perceptual else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.compile(perceptual_network=vgg, **kwargs)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Without the perceptual network, for all that its losses are not the point."""
+    keras.utils.set_random_seed(1)
+    return new_model()
+
+
+@pytest.fixture(scope="module")
+def perceptual_model():
+    keras.utils.set_random_seed(1)
+    return new_model(perceptual=True)
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return random_batch(2, seed=index)
+
+
+def as_numpy():
+    batches = [random_batch(2, seed=i) for i in range(2)]
+    return {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
+
+
+def as_tf_data():
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(as_numpy()).batch(2)
+
+
+def as_data_loader():
+    import torch
+
+    arrays = as_numpy()
+    items = [{k: torch.from_numpy(v[i]) for k, v in arrays.items()} for i in range(4)]
+    return torch.utils.data.DataLoader(items, batch_size=2)
+
+
+@pytest.mark.parametrize("data", [as_numpy, Batches, as_tf_data, as_data_loader])
+def test_takes_data_of_every_kind(model, data):
+    options = {"batch_size": 2} if data is as_numpy else {}
+    history = model.fit(data(), verbose=0, epochs=2, **options).history
+    assert set(history) == LOGS - {"perceptual", "style"}
+    assert np.isfinite(list(history.values())).all()
+    evaluated = model.evaluate(data(), verbose=0, return_dict=True, **options)
+    assert set(evaluated) == set(history)
+    assert model.predict(data(), verbose=0, **options).shape == (4, 128, 128, 3)
+
+
+def test_prediction_leaves_pixels_outside_the_hole_alone(model):
+    batch = random_batch(2)
+    predicted = model.predict_on_batch(batch)
+    assert predicted.min() >= -1
+    assert predicted.max() <= 1
+    outside = np.broadcast_to(batch["mask"] == 0, predicted.shape)
+    np.testing.assert_array_equal(predicted[outside], batch["image"][outside])
+    generated = to_numpy(model.generator(batch)["image"])
+    np.testing.assert_allclose(predicted[~outside], generated[~outside], atol=1e-5)
+
+
+def test_logs_are_the_batch_alone_and_add_up(perceptual_model):
+    for seed in range(2):
+        batch = random_batch(2, seed=seed)
+        tested = perceptual_model.test_on_batch(batch, return_dict=True)
+        again = perceptual_model.test_on_batch(batch, return_dict=True)
+        assert tested == pytest.approx(again)
+        logs = perceptual_model.train_on_batch(batch, return_dict=True)
+        for values in (tested, logs):
+            assert set(values) == LOGS
+            total = sum(LOSS_WEIGHTS[name] * values[name] for name in LOSS_WEIGHTS)
+            assert values["generator_loss"] == pytest.approx(total, rel=1e-4)
+
+
+def test_learns():
+    keras.utils.set_random_seed(1)
+    model = new_model(generator_optimizer=keras.optimizers.Adam(1e-2))
+    batch = random_batch(2)
+    first = model.train_on_batch(batch, return_dict=True)
+    for _ in range(12):
+        last = model.train_on_batch(batch, return_dict=True)
+    assert last["generator_loss"] < 0.8 * first["generator_loss"]
+    assert last["discriminator_loss"] < first["discriminator_loss"]
+
+
+def test_first_step_moves_every_weight(perceptual_model):
+    """And VGG's not at all. The gammas are off zero, else the gates get nothing."""
+    model = new_model(perceptual=True)
+    fusion = model.generator.get_layer("gated_fusion")
+    fusion.structure_gamma.assign(0.5)
+    fusion.texture_gamma.assign(0.5)
+    frozen = model.perceptual_network.get_weights()
+    model.train_on_batch(random_batch(2))
+    for part in ("generator", "discriminator"):
+        optimizer = getattr(model, f"{part}_optimizer")
+        variables = getattr(model, part).trainable_variables
+        moments = [v for v in optimizer.variables if v.path.endswith("_momentum")]
+        for variable, moment in zip(variables, moments, strict=True):
+            moment = to_numpy(moment.value)
+            assert np.isfinite(moment).all(), variable.path
+            # Batch norm undoes the biases before it: rounding, not a gradient.
+            if not variable.path.startswith("edge_conv") or "kernel" in variable.path:
+                assert np.abs(moment).max() > 0, variable.path
+    for new, old in zip(model.perceptual_network.get_weights(), frozen, strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_both_gradients_are_taken_at_the_same_point():
+    """The discriminator's step does not depend on how far the generator goes."""
+    moved = []
+    for rate in (0.0, 0.1):
+        keras.utils.set_random_seed(1)
+        model = new_model(
+            generator_optimizer=keras.optimizers.SGD(rate),
+            discriminator_optimizer=keras.optimizers.SGD(0.1),
+        )
+        model.train_on_batch(random_batch(2))
+        moved.append(model.discriminator.get_weights())
+    for still, moving in zip(*moved, strict=True):
+        np.testing.assert_allclose(still, moving, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_stays_finite(policy):
+    keras.config.set_dtype_policy(policy)
+    model = new_model(perceptual=True)
+    assert model.dtype_policy.name == policy
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (policy == "mixed_float16")
+    before = model.get_weights()
+    for seed in range(3):
+        logs = model.train_on_batch(random_batch(2, seed=seed), return_dict=True)
+        assert np.isfinite(list(logs.values())).all(), logs
+    for weight in model.get_weights():
+        assert np.isfinite(weight).all()
+    if scaled:
+        # A loss scale that is too large skips steps until it fits.
+        assert float(to_numpy(model.optimizer.dynamic_scale.value)) > 0
+    else:
+        changes = [
+            np.abs(new - old).max()
+            for new, old in zip(model.get_weights(), before, strict=True)
+        ]
+        assert max(changes) > 0
+
+
+def test_saved_model_goes_on_as_it_was(tmp_path, perceptual_model):
+    batch = random_batch(2)
+    perceptual_model.train_on_batch(batch)
+    perceptual_model.save(tmp_path / "model.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        revived = keras.saving.load_model(tmp_path / "model.keras")
+    assert revived.edges == perceptual_model.edges
+    expected = perceptual_model.predict_on_batch(batch)
+    np.testing.assert_allclose(revived.predict_on_batch(batch), expected, atol=1e-6)
+    for _ in range(2):
+        expected = perceptual_model.train_on_batch(batch, return_dict=True)
+        logs = revived.train_on_batch(batch, return_dict=True)
+        assert logs == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_saved_model_holds_every_number_once(tmp_path, perceptual_model):
+    path = tmp_path / "model.keras"
+    perceptual_model.save(path)
+    variables = perceptual_model.variables + perceptual_model.optimizer.variables
+    size = sum(4 * int(np.prod(v.shape)) for v in variables)
+    # A few thousand small arrays come with headers of the file format.
+    assert path.stat().st_size < 1.05 * size + 3e6
+
+
+def test_without_perceptual_network_it_says_so_once():
+    model = keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4))
+    with pytest.warns(UserWarning, match="without the perceptual") as caught:
+        model.compile()
+        assert model.perceptual_network is None
+    assert len(caught) == 1
+
+
+def test_defaults_are_the_papers(model):
+    assert model.loss_weights == LOSS_WEIGHTS
+    for optimizer, rate in (
+        (model.generator_optimizer, 2e-4),
+        (model.discriminator_optimizer, 2e-5),
+    ):
+        assert optimizer.learning_rate == pytest.approx(rate)
+        assert (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
+
+
+def test_loss_weights_are_heeded():
+    model = new_model(loss_weights={"hole": 1.0, "adversarial": 0.0})
+    logs = model.test_on_batch(random_batch(), return_dict=True)
+    total = logs["hole"] + 10 * logs["valid"] + logs["intermediate"]
+    assert logs["generator_loss"] == pytest.approx(total, rel=1e-4)
+
+
+def test_bad_arguments():
+    generator, discriminator = Generator(filters=4), Discriminator(filters=4)
+    with pytest.raises(ValueError, match="`generator` must be .*Received: generator="):
+        keras_ctsdg.CTSDG(discriminator, discriminator)
+    with pytest.raises(ValueError, match="Received: discriminator="):
+        keras_ctsdg.CTSDG(generator, generator)
+    with pytest.raises(ValueError, match="Received: edges='sharp'"):
+        keras_ctsdg.CTSDG(generator, discriminator, edges="sharp")
+    model = keras_ctsdg.CTSDG(generator, discriminator)
+    with pytest.raises(ValueError, match="Received: loss_weights=.*'holes'"):
+        model.compile(loss_weights={"holes": 1.0})
+
+
+DOORS = (
+    "fit",
+    "evaluate",
+    "predict",
+    "train_on_batch",
+    "test_on_batch",
+    "predict_on_batch",
+)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_bad_data_is_refused_before_any_work(model, monkeypatch, door):
+    for name in ("make_train_function", "make_test_function", "make_predict_function"):
+        monkeypatch.setattr(model, name, lambda *_: pytest.fail("work was begun"))
+    batch = random_batch(2)
+    enter = getattr(model, door)
+    for key in NETWORK_INPUTS:
+        with pytest.raises(ValueError, match=rf"\['{key}'\] missing. Received: keys="):
+            enter({k: v for k, v in batch.items() if k != key})
+        with pytest.raises(ValueError, match=f"Received: {key}.shape="):
+            enter(batch | {key: batch[key][0]})
+    with pytest.raises(ValueError, match="multiples of 128. Received: "):
+        enter({k: v[:, :96, :96] for k, v in batch.items()})
+    with pytest.raises(ValueError, match="must agree in .*Received: "):
+        enter(batch | {"gray": batch["gray"][:1]})
+    for mask in (255 * batch["mask"], batch["mask"] - 0.5, batch["mask"] * np.nan):
+        with pytest.raises(ValueError, match=r"`mask` must lie in \[0, 1\].*Received"):
+            enter(batch | {"mask": mask})
+
+
+def test_bad_data_sets_are_refused(model):
+    class Bytes(Batches):
+        def __getitem__(self, index):
+            batch = super().__getitem__(index)
+            return batch | {"mask": 255 * batch["mask"]}
+
+    with pytest.raises(ValueError, match=r"`mask` must lie in \[0, 1\]"):
+        model.fit(Bytes())
+    with pytest.raises(ValueError, match=r"`mask` must lie in \[0, 1\]"):
+        model.fit(Batches(), validation_data=Bytes())
+    with pytest.raises(ValueError, match="multiples of 128"):
+        model.fit(as_tf_data().map(lambda b: {k: v[:, :96] for k, v in b.items()}))

@@ -1,10 +1,14 @@
 import os
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# Many tests compile the same step: JAX then finds it here, also in other processes.
+_cache = tempfile.TemporaryDirectory(prefix="keras_ctsdg_jax_")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _cache.name)
 
-import keras
-import pytest
+import keras  # noqa: E402
+import pytest  # noqa: E402
 
 
 def pytest_report_header():

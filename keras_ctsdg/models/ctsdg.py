@@ -6,8 +6,8 @@ from keras import ops
 from keras_ctsdg import losses
 from keras_ctsdg.models.discriminator import Discriminator
 from keras_ctsdg.models.generator import Generator
-from keras_ctsdg.models.inputs import CHANNELS, check_inputs, check_mask_range
-from keras_ctsdg.models.optimizer import PairedOptimizer
+from keras_ctsdg.models.inputs import CHANNELS, admit_data, check_inputs
+from keras_ctsdg.models.optimizer import PairedOptimizer, serialize_optimizer
 
 EDGES = ("clean", "wrapped")
 
@@ -198,12 +198,15 @@ class BaseCTSDG(keras.Model):
     def get_compile_config(self):
         if not self.compiled:
             return {}
-        serialize = keras.saving.serialize_keras_object
         return {
-            "generator_optimizer": serialize(self.generator_optimizer),
-            "discriminator_optimizer": serialize(self.discriminator_optimizer),
+            "generator_optimizer": serialize_optimizer(self.generator_optimizer),
+            "discriminator_optimizer": serialize_optimizer(
+                self.discriminator_optimizer
+            ),
             "loss_weights": dict(self.loss_weights),
-            "perceptual_network": serialize(self.perceptual_network),
+            "perceptual_network": keras.saving.serialize_keras_object(
+                self.perceptual_network
+            ),
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
             "auto_scale_loss": self._auto_scale_loss,
@@ -219,29 +222,24 @@ class BaseCTSDG(keras.Model):
     # === Doors: bad data is refused before anything is compiled or run ===
 
     def fit(self, x=None, *args, **kwargs):
-        _check_data(x)
-        _check_data(kwargs.get("validation_data"))
-        return super().fit(x, *args, **kwargs)
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = admit_data(kwargs["validation_data"])
+        return super().fit(admit_data(x), *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        _check_data(x)
-        return super().evaluate(x, *args, **kwargs)
+        return super().evaluate(admit_data(x), *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        _check_data(x)
-        return super().predict(x, *args, **kwargs)
+        return super().predict(admit_data(x), *args, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
-        _check_data(x)
-        return super().train_on_batch(x, *args, **kwargs)
+        return super().train_on_batch(admit_data(x), *args, **kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
-        _check_data(x)
-        return super().test_on_batch(x, *args, **kwargs)
+        return super().test_on_batch(admit_data(x), *args, **kwargs)
 
     def predict_on_batch(self, x):
-        _check_data(x)
-        return super().predict_on_batch(x)
+        return super().predict_on_batch(admit_data(x))
 
     # === Config ===
 
@@ -281,17 +279,3 @@ def _optimizer(optimizer, learning_rate):
     if optimizer is None:
         return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
     return keras.optimizers.get(optimizer)
-
-
-def _check_data(data):
-    """Checks arrays whole, and of data sets what can be known before they run."""
-    if isinstance(data, keras.utils.PyDataset):
-        data = data[0]
-    elif hasattr(data, "element_spec"):  # a tf.data.Dataset
-        data = data.element_spec
-    if isinstance(data, (list, tuple)):
-        data = data[0]
-    if isinstance(data, dict):
-        check_inputs(data)
-        if keras.ops.is_tensor(data["mask"]) or hasattr(data["mask"], "__array__"):
-            check_mask_range(data["mask"])

@@ -87,7 +87,9 @@ class Discriminator(keras.Model):
             apply_branch(image, filters, dtype, "texture"),
             apply_branch(structure, filters, dtype, "structure"),
         ]
-        patch_logits = layers.Concatenate(dtype=dtype, name="patch_logits")(opinions)
+        patch_logits = layers.Concatenate(
+            dtype=_logits_dtype(dtype), name="patch_logits"
+        )(opinions)
         super().__init__(
             inputs={"image": image, "gray": gray, "edge": edge},
             outputs={"patch_logits": patch_logits, "edge_logits": edge_logits},
@@ -134,20 +136,26 @@ class _GivenOrDetected(layers.Layer):
         return detected_shape
 
 
+def _logits_dtype(dtype):
+    """Logits are as precise as the weights, also under mixed precision."""
+    return keras.dtype_policies.get(dtype or keras.config.dtype_policy()).variable_dtype
+
+
 def apply_branch(x, filters, dtype, name):
     """Five spectral convolutions; the logits of a patch map, one channel."""
     widths = [(strides, filters * width) for strides, width in BRANCH] + [(1, 1)]
     for i, (strides, width) in enumerate(widths, start=1):
+        last = i == len(widths)
         x = SpectralConv2D(
             width,
             4,
             strides=strides,
             padding=1,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
-            dtype=dtype,
+            dtype=_logits_dtype(dtype) if last else dtype,
             name=f"{name}_conv_{i}",
         )(x)
-        if i < len(widths):
+        if not last:
             x = layers.LeakyReLU(0.2, dtype=dtype, name=f"{name}_relu_{i}")(x)
     return x
 

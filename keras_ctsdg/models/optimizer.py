@@ -31,3 +31,21 @@ class PairedOptimizer(keras.optimizers.MultiOptimizer):
 
     def load_own_variables(self, store):
         self.iterations.assign(store["iterations"][()])
+
+
+def serialize_optimizer(optimizer):
+    """Serializes an optimizer so that every backend reads it.
+
+    On PyTorch Keras 3.15 makes optimizers of classes of its own backend, and would
+    write down those.
+
+    Args:
+        optimizer: A Keras optimizer.
+
+    Returns:
+        Dict, for `keras.saving.deserialize_keras_object`.
+    """
+    config = keras.saving.serialize_keras_object(optimizer)
+    if config["module"].startswith("keras.src.backend."):
+        config |= {"module": "keras.optimizers", "registered_name": None}
+    return config

@@ -12,8 +12,10 @@ from tests.common import NETWORK_INPUTS, random_batch, to_numpy
 LOGS = {"generator_loss", "discriminator_loss", *LOSS_WEIGHTS}
 
 
-def new_model(perceptual=False, **kwargs):
-    model = keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4))
+def new_model(perceptual=False, filters=4, **kwargs):
+    model = keras_ctsdg.CTSDG(
+        Generator(filters=filters), Discriminator(filters=filters)
+    )
     vgg = VGG16Features(weights=None) if perceptual else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -96,25 +98,15 @@ def test_logs_are_the_batch_alone_and_add_up(perceptual_model):
             assert values["generator_loss"] == pytest.approx(total, rel=1e-4)
 
 
-def test_learns():
-    keras.utils.set_random_seed(1)
-    model = new_model(generator_optimizer=keras.optimizers.Adam(1e-2))
-    batch = random_batch(2)
-    first = model.train_on_batch(batch, return_dict=True)
-    for _ in range(12):
-        last = model.train_on_batch(batch, return_dict=True)
-    assert last["generator_loss"] < 0.8 * first["generator_loss"]
-    assert last["discriminator_loss"] < first["discriminator_loss"]
-
-
-def test_first_step_moves_every_weight(perceptual_model):
-    """And VGG's not at all. The gammas are off zero, else the gates get nothing."""
-    model = new_model(perceptual=True)
+def test_every_weight_learns():
+    """But VGG's. The gammas are off zero, else the gates get nothing."""
+    model = new_model(perceptual=True, generator_optimizer=keras.optimizers.Adam(1e-2))
     fusion = model.generator.get_layer("gated_fusion")
     fusion.structure_gamma.assign(0.5)
     fusion.texture_gamma.assign(0.5)
     frozen = model.perceptual_network.get_weights()
-    model.train_on_batch(random_batch(2))
+    batch = random_batch(2)
+    first = model.train_on_batch(batch, return_dict=True)
     for part in ("generator", "discriminator"):
         optimizer = getattr(model, f"{part}_optimizer")
         variables = getattr(model, part).trainable_variables
@@ -125,35 +117,42 @@ def test_first_step_moves_every_weight(perceptual_model):
             # Batch norm undoes the biases before it: rounding, not a gradient.
             if not variable.path.startswith("edge_conv") or "kernel" in variable.path:
                 assert np.abs(moment).max() > 0, variable.path
+    for _ in range(12):
+        last = model.train_on_batch(batch, return_dict=True)
+    assert last["generator_loss"] < 0.9 * first["generator_loss"]
+    assert last["discriminator_loss"] < first["discriminator_loss"]
     for new, old in zip(model.perceptual_network.get_weights(), frozen, strict=True):
         np.testing.assert_array_equal(new, old)
 
 
 def test_both_gradients_are_taken_at_the_same_point():
     """The discriminator's step does not depend on how far the generator goes."""
-    moved = []
+    model = new_model(
+        generator_optimizer=keras.optimizers.SGD(0.0),
+        discriminator_optimizer=keras.optimizers.SGD(0.1),
+    )
+    start, moved = model.get_weights(), []
     for rate in (0.0, 0.1):
-        keras.utils.set_random_seed(1)
-        model = new_model(
-            generator_optimizer=keras.optimizers.SGD(rate),
-            discriminator_optimizer=keras.optimizers.SGD(0.1),
-        )
+        model.set_weights(start)
+        model.generator_optimizer.learning_rate = rate
         model.train_on_batch(random_batch(2))
-        moved.append(model.discriminator.get_weights())
-    for still, moving in zip(*moved, strict=True):
-        np.testing.assert_allclose(still, moving, atol=1e-6)
+        moved.append((model.generator.get_weights(), model.discriminator.get_weights()))
+    (still, judge), (moving, same_judge) = moved
+    assert any((x != y).any() for x, y in zip(still, moving, strict=True))
+    for x, y in zip(judge, same_judge, strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-6)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_stays_finite(policy):
     keras.config.set_dtype_policy(policy)
-    model = new_model(perceptual=True)
+    model = new_model(perceptual=True, filters=8)
     assert model.dtype_policy.name == policy
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (policy == "mixed_float16")
     before = model.get_weights()
-    for seed in range(3):
-        logs = model.train_on_batch(random_batch(2, seed=seed), return_dict=True)
+    for seed in range(2):
+        logs = model.train_on_batch(random_batch(seed=seed), return_dict=True)
         assert np.isfinite(list(logs.values())).all(), logs
     for weight in model.get_weights():
         assert np.isfinite(weight).all()
@@ -207,7 +206,7 @@ def test_defaults_are_the_papers(model):
         (model.generator_optimizer, 2e-4),
         (model.discriminator_optimizer, 2e-5),
     ):
-        assert optimizer.learning_rate == pytest.approx(rate)
+        assert to_numpy(optimizer.learning_rate.value) == pytest.approx(rate)
         assert (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
 
 

@@ -20,7 +20,6 @@ def generator():
 
 
 def test_parameters_at_full_width():
-    assert Generator().count_params() - 2 * 6304 == 52_147_789
     trainable = Generator().trainable_variables
     assert sum(int(np.prod(v.shape)) for v in trainable) == 52_147_789
 
@@ -86,7 +85,8 @@ def test_gradients_reach_every_weight(generator):
     fusion = generator.get_layer("gated_fusion")
     fusion.structure_gamma.assign(0.5)
     fusion.texture_gamma.assign(0.5)
-    batch = random_batch()
+    # Two: at the bottleneck batch norm has nothing to tell from a single pixel.
+    batch = random_batch(2)
 
     def loss():
         outputs = generator(batch, training=True)

@@ -76,7 +76,7 @@ def load_photos(names):
     return [np.asarray(photo.convert("RGB")) for photo in photos]
 
 
-def run_quickstart(out, seed=0, filters=8, batch_size=4, epochs=10, steps=12):
+def run_quickstart(out, seed=0, filters=8, batch_size=4, epochs=10, steps=10):
     """Trains a small CTSDG and fills holes in photographs it has not seen.
 
     Writes `model.keras`, `history.csv` and `before_after.png`.
@@ -87,7 +87,7 @@ def run_quickstart(out, seed=0, filters=8, batch_size=4, epochs=10, steps=12):
         filters: Int, the width of the networks, a multiple of 4. Defaults to `8`.
         batch_size: Int. Defaults to `4`.
         epochs: Int. Defaults to `10`.
-        steps: Int, the number of batches an epoch. Defaults to `12`.
+        steps: Int, the number of batches an epoch. Defaults to `10`.
 
     Returns:
         Dict of the mean PSNR in dB, over the unseen pictures, of the `masked` ones

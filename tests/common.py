@@ -77,7 +77,7 @@ def gradients(loss, variables):
                 with keras.StatelessScope(state_mapping=mapping):
                     return loss()
 
-            result = jax.grad(stateless)(values)
+            result = jax.jit(jax.grad(stateless))(values)
         case "torch":
             import torch
 

@@ -74,24 +74,32 @@ class SpectralConv2D(keras.layers.Layer):
             autocast=False,
             name="kernel",
         )
-        self.u = self._add_vector(self.filters, "u")
-        self.v = self._add_vector(self.kernel_size**2 * input_shape[-1], "v")
+        self.u = self._add_vector(self.filters, "u", _random_unit_vector)
+        # W'u and not another random vector: sigma could start near 0 or below.
+        self.v = self._add_vector(
+            self.kernel_size**2 * input_shape[-1],
+            "v",
+            lambda shape, dtype=None: _unit(ops.matmul(self.u, self._matrix())),
+        )
 
-    def _add_vector(self, length, name):
+    def _add_vector(self, length, name, initializer):
         return self.add_weight(
             shape=(length,),
-            initializer=_random_unit_vector,
+            initializer=initializer,
             trainable=False,
             autocast=False,
             name=name,
         )
 
-    def call(self, inputs, training=False):
+    def _matrix(self):
         matrix = ops.transpose(self.kernel, (3, 2, 0, 1))
-        matrix = ops.reshape(matrix, (self.filters, -1))
+        return ops.reshape(matrix, (self.filters, -1))
+
+    def call(self, inputs, training=False):
+        matrix = self._matrix()
         if training:
             fixed = ops.stop_gradient(matrix)
-            v = _unit(ops.matmul(ops.transpose(fixed), self.u))
+            v = _unit(ops.matmul(self.u, fixed))
             u = _unit(ops.matmul(fixed, v))
             self.u.assign(u)
             self.v.assign(v)

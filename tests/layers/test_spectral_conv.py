@@ -84,6 +84,16 @@ def test_converges_to_the_spectral_norm():
     np.testing.assert_allclose(u @ matrix @ v, np.linalg.norm(matrix, 2), rtol=1e-4)
 
 
+def test_is_of_use_before_it_is_trained():
+    layer = SpectralConv2D(64, 4)
+    layer.build((1, 8, 8, 32))
+    u, v = (keras.ops.convert_to_numpy(w) for w in (layer.u, layer.v))
+    matrix = keras.ops.convert_to_numpy(layer.kernel).transpose(3, 2, 0, 1)
+    sigma = u @ matrix.reshape(64, -1) @ v
+    # A random direction's stretch, of the order of the largest.
+    assert sigma > 0.5 * np.linalg.norm(matrix.reshape(64, -1), 2)
+
+
 def test_raw_kernel_is_kept():
     layer = SpectralConv2D(4, 3)
     layer.build((1, 8, 8, 3))

@@ -120,7 +120,6 @@ def test_every_weight_learns():
     for _ in range(12):
         last = model.train_on_batch(batch, return_dict=True)
     assert last["generator_loss"] < 0.9 * first["generator_loss"]
-    assert last["discriminator_loss"] < first["discriminator_loss"]
     for new, old in zip(model.perceptual_network.get_weights(), frozen, strict=True):
         np.testing.assert_array_equal(new, old)
 

@@ -64,11 +64,11 @@ def test_training_moves_statistics_and_power_iterations(discriminator):
     before = [to_numpy(v.value) for v in discriminator.non_trainable_variables]
     for _ in range(2):  # The first v follows from the first u: it stays at first.
         discriminator(random_batch(), training=True)
-    # The u of a single filter is 1 from the first iteration on.
+    # Of a single filter u is 1 and v the kernel's direction: they stay for good.
     for variable, old in zip(
         discriminator.non_trainable_variables, before, strict=True
     ):
-        if variable.shape != (1,):
+        if "_conv_5/" not in variable.path:
             assert np.abs(to_numpy(variable.value) - old).max() > 0, variable.path
 
 

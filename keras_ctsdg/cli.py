@@ -40,7 +40,8 @@ def quickstart(
         f"{result['masked']:.1f} dB masked."
     )
     for name in ("before_after.png", "history.csv", "model.keras"):
-        console.print(f"  {out / name}", highlight=False)
+        # Soft: a path that is broken over two lines can't be copied.
+        console.print(f"  {out / name}", highlight=False, soft_wrap=True)
 
 
 def main():
@@ -50,7 +51,9 @@ def main():
     try:
         app()
     except (OSError, ValueError) as error:
-        error_console.print(f"Error: {error}", style="red", markup=False)
+        error_console.print(
+            f"Error: {error}", style="red", markup=False, soft_wrap=True
+        )
         raise SystemExit(1) from error
 
 

@@ -3,29 +3,55 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 BACKENDS = ("tensorflow", "jax", "torch")
 # For small networks XLA compiles far longer than it runs.
 QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
-def main(options):
-    # The full-width networks apart: compiled as users have it, in a process of
-    # their own. Whoever selects by marker gets one run a backend.
-    runs = [(["-m", "not large"], QUICK), (["-m", "large"], {})]
-    if "-m" in options:
-        runs = [([], {})]
+def start(backend, options, flags, output=None):
+    """Starts pytest on one backend."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options],
+        env={**os.environ, **flags, "KERAS_BACKEND": backend},
+        stdout=output,
+        stderr=output and subprocess.STDOUT,
+    )
+
+
+def run_together(options):
+    """All backends at once, which mostly trace and compile on one core each."""
+    runs = []
+    for backend in BACKENDS:
+        output = tempfile.TemporaryFile("w+")
+        runs.append((backend, output, start(backend, options, QUICK, output)))
+    failed = []
+    for backend, output, process in runs:
+        if process.wait():
+            failed.append(backend)
+        output.seek(0)
+        print(f"=== {backend}: small ===\n{output.read()}", flush=True)
+    return failed
+
+
+def run_in_turn(options):
+    """One backend after the other, as full-width networks and timings need it."""
     failed = []
     for backend in BACKENDS:
-        for selection, flags in runs:
-            print(f"=== {backend} {' '.join(selection)} ===", flush=True)
-            result = subprocess.run(
-                [sys.executable, "-m", "pytest", *selection, *options],
-                env={**os.environ, **flags, "KERAS_BACKEND": backend},
-            )
-            if result.returncode:
-                failed.append(" ".join([backend, *selection]))
-    return f"Failed: {'; '.join(failed)}" if failed else 0
+        print(f"=== {backend}: {' '.join(options)} ===", flush=True)
+        if start(backend, options, {}).wait():
+            failed.append(backend)
+    return failed
+
+
+def main(options):
+    if "-m" in options:  # Whoever selects by marker gets that, one run a backend.
+        failed = run_in_turn(options)
+    else:
+        failed = run_together(["-m", "not large", *options])
+        failed += run_in_turn(["-m", "large", *options])
+    return f"Failed on: {', '.join(failed)}" if failed else 0
 
 
 if __name__ == "__main__":

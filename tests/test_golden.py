@@ -117,7 +117,7 @@ def test_compiled_generator(model, case):
         function = tf.function(model.generator, jit_compile=True)
         inputs = {key: tf.constant(value) for key, value in inputs.items()}
     else:
-        function = model.generator
+        function = model.generator.predict_on_batch
     outputs = to_numpy(function(inputs))
     assert_close(outputs["image"], numbers["output"], atol=1e-4)
     assert_close(outputs["projected_image"], numbers["projected_image"], atol=1e-5)

@@ -2,9 +2,18 @@
 
 from importlib.metadata import version
 
-from keras_ctsdg import convert, data, layers, losses, models
+from keras_ctsdg import callbacks, convert, data, layers, losses, metrics, models
 from keras_ctsdg.training import CTSDG
 
 __version__ = version("keras-ctsdg")
 
-__all__ = ["CTSDG", "convert", "data", "layers", "losses", "models"]
+__all__ = [
+    "CTSDG",
+    "callbacks",
+    "convert",
+    "data",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+]

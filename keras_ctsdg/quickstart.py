@@ -4,11 +4,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from keras_ctsdg.data.edges import gray_and_edge
 from keras_ctsdg.data.masks import RandomIrregularMasks
 from keras_ctsdg.models import Discriminator, Generator
+from keras_ctsdg.pictures import draw_sheet
 from keras_ctsdg.training import CTSDG
 
 SIZE = 128
@@ -125,7 +126,8 @@ def run_quickstart(out, seed=0, filters=8, batch_size=4, epochs=10, steps=10):
 
     filled = model.predict(unseen, verbose=0)
     masked = unseen["image"] * (1 - unseen["mask"])
-    draw_before_after(masked, filled, unseen["image"]).save(out / "before_after.png")
+    columns = {"masked": masked, "filled": filled, "truth": unseen["image"]}
+    draw_sheet(columns).save(out / "before_after.png")
     return {
         "masked": psnr(masked, unseen["image"]),
         "filled": psnr(filled, unseen["image"]),
@@ -136,32 +138,3 @@ def psnr(pictures, truth):
     """Mean peak signal-to-noise ratio of pictures in [-1, 1], in dB."""
     error = np.mean(np.square((pictures - truth) / 2), axis=(1, 2, 3))
     return float(np.mean(-10 * np.log10(np.maximum(error, 1e-10))))
-
-
-def draw_before_after(masked, filled, truth):
-    """A picture of three columns, captioned, a row an example.
-
-    Args:
-        masked: Float array `[B, H, W, 3]` in [-1, 1].
-        filled: Float array of the same shape.
-        truth: Float array of the same shape.
-
-    Returns:
-        `PIL.Image.Image`.
-    """
-    columns = {"masked": masked, "filled": filled, "truth": truth}
-    batch, height, width, _ = masked.shape
-    gap, caption = 8, 20
-    sheet = Image.new(
-        "RGB",
-        (3 * (width + gap) + gap, batch * (height + gap) + caption),
-        "white",
-    )
-    draw = ImageDraw.Draw(sheet)
-    for i, (name, pictures) in enumerate(columns.items()):
-        left = gap + i * (width + gap)
-        draw.text((left, 4), name, fill="black")
-        for j, picture in enumerate(pictures):
-            levels = np.rint((np.clip(picture, -1, 1) + 1) * 127.5).astype("uint8")
-            sheet.paste(Image.fromarray(levels), (left, caption + j * (height + gap)))
-    return sheet

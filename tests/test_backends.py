@@ -12,7 +12,7 @@ import pytest
 
 import keras_ctsdg
 from keras_ctsdg.models import Discriminator, Generator, VGG16Features
-from tests.common import random_batch
+from tests.common import TRACES, random_batch
 
 BACKENDS = ("tensorflow", "jax", "torch")
 OTHERS = [name for name in BACKENDS if name != keras.backend.backend()]
@@ -24,6 +24,7 @@ import keras_ctsdg
 from tests.common import random_batch
 folder = sys.argv[1]
 model = keras.saving.load_model(f"{folder}/model.keras")
+model.run_eagerly = keras.backend.backend() == "tensorflow"
 batch = random_batch(2)
 np.save(f"{folder}/{keras.backend.backend()}.npy", model.predict_on_batch(batch))
 logs = [model.train_on_batch(batch, return_dict=True) for _ in range(2)]
@@ -36,17 +37,21 @@ import keras_ctsdg
 from keras_ctsdg.models import Discriminator, Generator, VGG16Features
 assert "tensorflow" not in sys.modules, "import keras_ctsdg"
 from tests.common import random_batch
-model = keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4))
+model = keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
 model.compile(perceptual_network=VGG16Features(weights=None))
 model.fit(random_batch(), verbose=0)
 assert "tensorflow" not in sys.modules, "a training step"
 """
 
 
+# XLA compiles a small network far longer than it runs it.
+QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+
+
 def run_python(code, *arguments, backend):
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={**QUICK, **os.environ, "KERAS_BACKEND": backend},
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
@@ -60,12 +65,13 @@ def saved(tmp_path_factory):
     """A model in training: its file, its prediction and its next two steps."""
     keras.utils.set_random_seed(1)
     folder = tmp_path_factory.mktemp("saved")
-    model = keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4))
+    model = keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
     # Large steps of Adam would enlarge the rounding of near-zero gradients.
     model.compile(
         generator_optimizer=keras.optimizers.SGD(1e-3, momentum=0.9),
         discriminator_optimizer=keras.optimizers.Adam(1e-5),
         perceptual_network=VGG16Features(weights=None),
+        run_eagerly=TRACES,
     )
     batch = random_batch(2)
     model.train_on_batch(batch)
@@ -87,9 +93,9 @@ def test_a_file_goes_on_training_on_another_backend(saved, backend):
         assert logs == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_load_no_tensorflow(backend):
-    run_python(STEP, backend=backend)
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="it is one")
+def test_other_backends_load_no_tensorflow():
+    run_python(STEP, backend=keras.backend.backend())
 
 
 def test_importing_loads_nothing_heavy():

@@ -1,5 +1,63 @@
+import os
+
 import numpy as np
 from PIL import Image, ImageDraw
+
+from keras_ctsdg.data.images import ImageError, ImageFiles
+
+
+class MaskFiles:
+    """Masks that are read when they are asked for.
+
+    Args:
+        source: As `ImageFiles` takes it, of masks: white, 255 or 1.0, marks the
+            hole; arrays of whole numbers may say 1 instead.
+
+    Raises:
+        ValueError: If there is no such source, or no picture in it.
+    """
+
+    def __init__(self, source):
+        if not isinstance(source, (str, os.PathLike)):
+            source = [_unscaled(item) for item in source]
+        self.files = ImageFiles(source, "masks")
+
+    def __len__(self):
+        return len(self.files)
+
+    def name(self, index):
+        """What a mask is called: its path, or its place in the list."""
+        return self.files.name(index)
+
+    def load(self, index, size):
+        """Reads one mask.
+
+        Args:
+            index: Int.
+            size: Tuple `(H, W)`, to which it is brought by the nearest pixel.
+
+        Returns:
+            Float32 array `[H, W, 1]`, 0 or 1, where 1 marks the hole.
+
+        Raises:
+            ImageError: If it can't be read, or has no hole, or nothing else.
+        """
+        gray = self.files.load(index, "L").resize(size[::-1], Image.Resampling.NEAREST)
+        levels = np.asarray(gray)
+        hole = levels >= 127.5
+        if hole.all() or not hole.any():
+            raise ImageError(
+                f"Mask {index} must have a hole (white) and a rest (black) at "
+                f"{size[0]} x {size[1]}. Received: {self.name(index)}, with levels "
+                f"from {levels.min()} to {levels.max()} of 255"
+            )
+        return hole[..., None].astype("float32")
+
+
+def _unscaled(item):
+    """Whole numbers of 0 and 1 as what they mean."""
+    kind = getattr(getattr(item, "dtype", None), "kind", "")
+    return item > 0 if kind in ("i", "u") and item.max(initial=0) <= 1 else item
 
 
 class RandomIrregularMasks:

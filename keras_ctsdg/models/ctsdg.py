@@ -3,16 +3,21 @@ import warnings
 import keras
 from keras import ops
 
-from keras_ctsdg import losses
+from keras_ctsdg import losses, metrics
 from keras_ctsdg.models.discriminator import Discriminator
+from keras_ctsdg.models.doors import Doors
 from keras_ctsdg.models.generator import Generator
-from keras_ctsdg.models.inputs import CHANNELS, admit_data, check_inputs
-from keras_ctsdg.models.optimizer import PairedOptimizer, serialize_optimizer
+from keras_ctsdg.models.inputs import CHANNELS, check_inputs
+from keras_ctsdg.models.optimizer import (
+    PairedOptimizer,
+    get_optimizer,
+    serialize_optimizer,
+)
 
 EDGES = ("clean", "wrapped")
 
 
-class BaseCTSDG(keras.Model):
+class BaseCTSDG(Doors):
     """What `keras_ctsdg.CTSDG` computes in a step, on no particular backend.
 
     Its subclasses in `keras_ctsdg.training` take the gradients.
@@ -42,6 +47,12 @@ class BaseCTSDG(keras.Model):
         self.perceptual_network = None
         names = ("generator_loss", "discriminator_loss", *losses.LOSS_WEIGHTS)
         self.loss_trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self.image_metrics = [
+            metrics.PSNR(),
+            metrics.SSIM(),
+            metrics.MeanAbsoluteError(),
+            metrics.PairCount(),
+        ]
         # Both networks are; Keras then lets `compile` add the perceptual one.
         self.built = True
 
@@ -49,7 +60,7 @@ class BaseCTSDG(keras.Model):
 
     def call(self, inputs, training=False):
         outputs = self.generator(inputs, training=training)
-        return composite(outputs["image"], inputs["image"], inputs["mask"])
+        return losses.composite(outputs["image"], inputs["image"], inputs["mask"])
 
     def prepare(self, data):
         """The inputs in a batch of a data set, checked, as float32 tensors."""
@@ -63,7 +74,11 @@ class BaseCTSDG(keras.Model):
     def generator_losses(self, inputs, training):
         """The generator's terms and their weighted sum, and the picture it made."""
         truth, edge, mask = inputs["image"], inputs["edge"], inputs["mask"]
-        outputs = self.generator.call_with_logits(inputs, training=training)
+        outputs = self.generator.call_with_logits(
+            # Nothing else in the generator heeds `training`.
+            inputs,
+            training=training and not self.freeze_batch_norm,
+        )
         output = outputs["image"]
         judged = self.discriminator(
             {"image": output, "gray": inputs["gray"]}, training=training
@@ -88,7 +103,9 @@ class BaseCTSDG(keras.Model):
 
     def _perceptual_terms(self, output, truth, mask):
         """Perceptual and style loss, each of the output and of the composite."""
-        pictures = ops.concatenate([output, composite(output, truth, mask)], axis=0)
+        pictures = ops.concatenate(
+            [output, losses.composite(output, truth, mask)], axis=0
+        )
         features = self.perceptual_network(pictures)
         halves = zip(*(ops.split(level, 2) for level in features), strict=True)
         true_features = self.perceptual_network(truth)
@@ -109,21 +126,32 @@ class BaseCTSDG(keras.Model):
         )
         return {"discriminator_loss": losses.discriminator_loss(real, fake, edge)}
 
-    def track(self, values, inputs):
-        """Adds a batch's losses to the running means, which are the logs."""
+    def track(self, values, inputs, output=None):
+        """Adds a batch to the running means, which are the logs.
+
+        Of its losses, and, given the output, of what the metrics say to the composite.
+        """
         size = ops.shape(inputs["image"])[0]
         logs = {}
         for name, tracker in self.loss_trackers.items():
             if name in values:
                 tracker.update_state(values[name], sample_weight=size)
                 logs[name] = tracker.result()
+        if output is not None:
+            truth, mask = inputs["image"], inputs["mask"]
+            pictures = [
+                (x + 1.0) / 2 for x in (truth, losses.composite(output, truth, mask))
+            ]
+            for metric in self.image_metrics:
+                metric.update_state(*pictures, mask)
+                logs |= metric.result()
         return logs
 
     def test_step(self, data):
         inputs = self.prepare(data)
         values, output = self.generator_losses(inputs, training=False)
         values |= self.discriminator_losses(inputs, output, training=False)
-        return self.track(values, inputs)
+        return self.track(values, inputs, output)
 
     # === Compilation ===
 
@@ -133,6 +161,7 @@ class BaseCTSDG(keras.Model):
         discriminator_optimizer=None,
         loss_weights=None,
         perceptual_network=None,
+        freeze_batch_norm=False,
         run_eagerly=False,
         steps_per_execution=1,
         jit_compile="auto",
@@ -152,6 +181,9 @@ class BaseCTSDG(keras.Model):
                 list of features, `keras_ctsdg.models.VGG16Features`. `None` trains
                 without the perceptual and the style loss and warns of it. It is
                 frozen and saved with the model. Defaults to `None`.
+            freeze_batch_norm: Bool, whether the generator's batch normalization uses
+                its statistics in training too, as in the paper's fine-tuning; its
+                scale and offset go on learning. Defaults to `False`.
             run_eagerly: Bool, as in `keras.Model.compile`. Defaults to `False`.
             steps_per_execution: Int, as in `keras.Model.compile`. Defaults to `1`.
             jit_compile: Bool or `"auto"`, as in `keras.Model.compile`. Defaults to
@@ -179,9 +211,10 @@ class BaseCTSDG(keras.Model):
         else:
             perceptual_network.trainable = False
         self.perceptual_network = perceptual_network
+        self.freeze_batch_norm = freeze_batch_norm
         self.loss_weights = {**losses.LOSS_WEIGHTS, **loss_weights}
-        self.generator_optimizer = _optimizer(generator_optimizer, 2e-4)
-        self.discriminator_optimizer = _optimizer(discriminator_optimizer, 2e-5)
+        self.generator_optimizer = get_optimizer(generator_optimizer, 2e-4)
+        self.discriminator_optimizer = get_optimizer(discriminator_optimizer, 2e-5)
         super().compile(
             optimizer=PairedOptimizer(
                 self.generator, self.generator_optimizer, self.discriminator_optimizer
@@ -207,6 +240,7 @@ class BaseCTSDG(keras.Model):
             "perceptual_network": keras.saving.serialize_keras_object(
                 self.perceptual_network
             ),
+            "freeze_batch_norm": self.freeze_batch_norm,
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
             "auto_scale_loss": self._auto_scale_loss,
@@ -218,28 +252,6 @@ class BaseCTSDG(keras.Model):
             # Whoever saved the model was told.
             warnings.filterwarnings("ignore", message="`perceptual_network=None`")
             self.compile(**config)
-
-    # === Doors: bad data is refused before anything is compiled or run ===
-
-    def fit(self, x=None, *args, **kwargs):
-        if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = admit_data(kwargs["validation_data"])
-        return super().fit(admit_data(x), *args, **kwargs)
-
-    def evaluate(self, x=None, *args, **kwargs):
-        return super().evaluate(admit_data(x), *args, **kwargs)
-
-    def predict(self, x, *args, **kwargs):
-        return super().predict(admit_data(x), *args, **kwargs)
-
-    def train_on_batch(self, x, *args, **kwargs):
-        return super().train_on_batch(admit_data(x), *args, **kwargs)
-
-    def test_on_batch(self, x, *args, **kwargs):
-        return super().test_on_batch(admit_data(x), *args, **kwargs)
-
-    def predict_on_batch(self, x):
-        return super().predict_on_batch(admit_data(x))
 
     # === Config ===
 
@@ -258,24 +270,3 @@ class BaseCTSDG(keras.Model):
             for key in ("generator", "discriminator")
         }
         return cls(**{**config, **networks})
-
-
-def composite(output, image, mask):
-    """The picture with its hole filled, and untouched elsewhere.
-
-    Args:
-        output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's picture.
-        image: Tensor `[B, H, W, 3]` in [-1, 1].
-        mask: Tensor `[B, H, W, 1]`, where 1 marks the hole.
-
-    Returns:
-        Tensor `[B, H, W, 3]` in [-1, 1].
-    """
-    output, image, mask = (ops.cast(x, "float32") for x in (output, image, mask))
-    return image * (1.0 - mask) + output * mask
-
-
-def _optimizer(optimizer, learning_rate):
-    if optimizer is None:
-        return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
-    return keras.optimizers.get(optimizer)

@@ -1,7 +1,5 @@
 """What the networks accept, checked before anything is computed."""
 
-import copy
-
 import keras
 
 # Seven halvings: a smaller unit would leave the two streams' sizes unequal.
@@ -123,47 +121,3 @@ def check_mask_range(mask):
             "`mask` must lie in [0, 1], where 1 marks the hole. "
             f"Received: mask with values in [{low}, {high}] or NaN"
         )
-
-
-def admit_data(data):
-    """Checks data for `fit` and its kin before anything is compiled or run.
-
-    Arrays are checked whole, the first batch of a `PyDataset` too; of a
-    `tf.data.Dataset` the shapes. The rest is checked when it comes.
-
-    Args:
-        data: Dict of arrays, a data set, or a tuple that holds one of them.
-
-    Returns:
-        `data` as Keras should get it.
-
-    Raises:
-        ValueError: If it breaks a rule, naming it.
-    """
-    if hasattr(data, "collate_fn"):  # A torch DataLoader
-        data = copy.copy(data)
-        data.collate_fn = _CollateToTuple(data.collate_fn)
-        return data
-    batch = data
-    if isinstance(data, keras.utils.PyDataset):
-        batch = data[0]
-    elif hasattr(data, "element_spec"):  # A tf.data.Dataset
-        batch = data.element_spec
-    if isinstance(batch, (list, tuple)):
-        batch = batch[0]
-    if isinstance(batch, dict):
-        check_inputs(batch)
-        if not hasattr(data, "element_spec"):
-            check_mask_range(batch["mask"])
-    return data
-
-
-class _CollateToTuple:
-    """Collates to `(batch,)`: Keras 3.15 takes a loader's dict for its keys."""
-
-    def __init__(self, collate):
-        self.collate = collate
-
-    def __call__(self, items):
-        batch = self.collate(items)
-        return (batch,) if isinstance(batch, dict) else batch

@@ -49,3 +49,10 @@ def serialize_optimizer(optimizer):
     if config["module"].startswith("keras.src.backend."):
         config |= {"module": "keras.optimizers", "registered_name": None}
     return config
+
+
+def get_optimizer(optimizer, learning_rate):
+    """What `compile` was given, or the paper's Adam with that learning rate."""
+    if optimizer is None:
+        return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
+    return keras.optimizers.get(optimizer)

@@ -48,7 +48,7 @@ class CTSDG(BaseCTSDG):
         with keras.StatelessScope(self._mapping(trainable, others)):
             values, output = self.generator_losses(inputs, training=False)
             values |= self.discriminator_losses(inputs, output, training=False)
-        logs, metrics = self._track(values, inputs, metrics)
+        logs, metrics = self._track(values, inputs, metrics, output)
         return logs, (trainable, others, metrics)
 
     def _mapping(self, trainable, others, optimizer=()):
@@ -63,8 +63,8 @@ class CTSDG(BaseCTSDG):
         """Batch statistics and power iterations as a forward pass left them."""
         return [scope.get_current_value(v) for v in self.non_trainable_variables]
 
-    def _track(self, values, inputs, metrics):
+    def _track(self, values, inputs, metrics, output=None):
         mapping = zip(self.metrics_variables, metrics, strict=True)
         with keras.StatelessScope(list(mapping)) as scope:
-            logs = self.track(values, inputs)
+            logs = self.track(values, inputs, output)
         return logs, [scope.get_current_value(v) for v in self.metrics_variables]

@@ -1,5 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+import skimage
+from skimage.color import rgb2gray
+from skimage.feature import canny
 
 from keras_ctsdg.data import gray_and_edge
 from tests.common import golden
@@ -12,6 +17,39 @@ def test_golden(edges):
     np.testing.assert_allclose(gray, numbers[f"gray_{edges}"], atol=1e-6)
     np.testing.assert_array_equal(edge, numbers[f"edge_{edges}"])
     assert gray.dtype == edge.dtype == np.float32
+
+
+@pytest.mark.parametrize("sigma", [0.5, 2.0, 3.0])
+def test_equals_scikit_image_to_the_last_bit(sigma):
+    rng = np.random.default_rng(0)
+    pictures = [
+        skimage.data.astronaut()[:300, :200],
+        skimage.data.chelsea(),
+        skimage.data.coffee()[::2, ::2],
+        skimage.data.rocket()[:256, :256],
+        np.repeat(skimage.data.camera()[:300, :300, None], 3, axis=-1),
+        # Many equal gradients, and hardly a picture at all.
+        85 * rng.integers(0, 4, (64, 64, 3), "uint8"),
+        *(
+            rng.integers(0, 256, (*size, 3), "uint8")
+            for size in ((1, 1), (2, 9), (3, 3))
+        ),
+    ]
+    for levels in pictures:
+        gray, edge = gray_and_edge(levels / np.float32(127.5) - 1, sigma=sigma)
+        expected = rgb2gray(levels)
+        np.testing.assert_array_equal(gray[..., 0], expected.astype("float32"))
+        np.testing.assert_array_equal(edge[..., 0], canny(expected, sigma=sigma))
+
+
+def test_threads_do_not_share_memory():
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 1, (40, 64, 64, 3)).astype("float32")
+    expected = [gray_and_edge(image)[1] for image in images]
+    with ThreadPoolExecutor(4) as executor:
+        found = list(executor.map(gray_and_edge, images))
+    for (_, edge), other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(edge, other)
 
 
 def test_wrapped_by_hand():

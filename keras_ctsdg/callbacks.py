@@ -1,0 +1,138 @@
+"""What happens beside the steps of a training."""
+
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_ctsdg.pictures import draw_sheet
+
+
+class FineTuning(keras.callbacks.Callback):
+    """The paper's last stage: smaller steps, and batch statistics that stay.
+
+    From `start_epoch` on, the generator's batch normalization uses its statistics
+    in training too (its scale and offset go on learning), and the learning rates
+    are set.
+
+    Args:
+        start_epoch: Int, the first epoch of the stage, counted from 0.
+        learning_rate: Float, the generator's; the discriminator's is a tenth.
+            Defaults to `5e-5`.
+
+    Raises:
+        ValueError: If `start_epoch` is negative.
+
+    Example:
+
+    ```python
+    # As the paper: 350,000 steps and 150,000 more, a thousand an epoch.
+    fine_tuning = keras_ctsdg.callbacks.FineTuning(start_epoch=350)
+    model.fit(dataset, epochs=500, callbacks=[fine_tuning])
+    ```
+    """
+
+    def __init__(self, start_epoch, learning_rate=5e-5):
+        super().__init__()
+        if start_epoch < 0:
+            raise ValueError(
+                f"`start_epoch` must be 0 or more. Received: start_epoch={start_epoch}"
+            )
+        self.start_epoch = start_epoch
+        self.learning_rate = learning_rate
+        self._begun = False
+
+    def on_train_begin(self, logs=None):
+        self._begun = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._begun or epoch < self.start_epoch:
+            return
+        self._begun = True
+        self.model.generator_optimizer.learning_rate = self.learning_rate
+        self.model.discriminator_optimizer.learning_rate = self.learning_rate / 10
+        if not self.model.freeze_batch_norm:
+            self.model.freeze_batch_norm = True
+            # The step that was compiled still updates the statistics.
+            self.model.make_train_function(force=True)
+
+
+class SampleSheets(keras.callbacks.Callback):
+    """Writes a sheet of masked, filled and true pictures after each epoch.
+
+    Args:
+        folder: Path of the folder for `epoch_0001.png` and so on; made if absent.
+        batch: Dict of arrays, as `keras_ctsdg.CTSDG` takes it.
+        every: Int, the number of epochs from one sheet to the next. Defaults to
+            `1`.
+
+    Raises:
+        ValueError: If `every` is not positive.
+
+    Example:
+
+    ```python
+    sheets = keras_ctsdg.callbacks.SampleSheets("samples", validation[0])
+    model.fit(dataset, epochs=500, callbacks=[sheets])
+    ```
+    """
+
+    def __init__(self, folder, batch, every=1):
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"`every` must be positive. Received: every={every}")
+        self.folder = Path(folder)
+        self.batch = batch
+        self.every = every
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        filled = self.model.predict(self.batch, verbose=0)
+        image, mask = np.asarray(self.batch["image"]), np.asarray(self.batch["mask"])
+        columns = {"masked": image * (1 - mask), "filled": filled, "truth": image}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draw_sheet(columns).save(self.folder / f"epoch_{epoch + 1:04d}.png")
+
+
+class Throughput(keras.callbacks.Callback):
+    """Adds `pictures_per_second` to the logs: the mean since the epoch began.
+
+    The first step of a training, which is compiled then, does not count.
+
+    Args:
+        batch_size: Int, the number of pictures in a batch.
+
+    Example:
+
+    ```python
+    model.fit(dataset, callbacks=[keras_ctsdg.callbacks.Throughput(6)])
+    ```
+    """
+
+    async_safe = True  # Lets steps run ahead of their logs.
+
+    def __init__(self, batch_size):
+        super().__init__()
+        self.batch_size = batch_size
+        self._compiled = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.perf_counter() if self._compiled else None
+        self._pictures = 0
+        self._rate = float("nan")
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.perf_counter()
+        if self._start is None:
+            self._start, self._compiled = now, True
+            return
+        self._pictures += self.batch_size
+        self._rate = self._pictures / (now - self._start)
+        if logs is not None:
+            logs["pictures_per_second"] = self._rate
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["pictures_per_second"] = self._rate

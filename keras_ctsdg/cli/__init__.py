@@ -1,0 +1,43 @@
+"""The command line: `keras-ctsdg COMMAND`."""
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from keras_ctsdg.cli.evaluate import evaluate
+from keras_ctsdg.cli.quickstart import quickstart
+from keras_ctsdg.cli.train import train
+
+app = typer.Typer(
+    help="Image inpainting by CTSDG, on Keras.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (quickstart, train, evaluate):
+    app.command()(command)
+error_console = Console(stderr=True)
+
+
+def main():
+    """Runs the command line; errors a user can mend are told in a line."""
+    # Before TensorFlow is loaded, which otherwise greets with its build options.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        app()
+    except (OSError, ValueError) as error:
+        fail(error)
+    except Exception as error:
+        # TensorFlow wraps what a data set raises in an error of its own.
+        if "keras_ctsdg" not in str(error) or not type(error).__module__.startswith(
+            "tensorflow"
+        ):
+            raise
+        fail(error)
+
+
+def fail(error):
+    """Tells an error and ends."""
+    error_console.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
+    sys.exit(1)

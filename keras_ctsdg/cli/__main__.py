@@ -1,0 +1,3 @@
+from keras_ctsdg.cli import main
+
+main()

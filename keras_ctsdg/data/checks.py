@@ -1,0 +1,37 @@
+"""Arguments of data sets, checked before anything is read."""
+
+import numpy as np
+
+
+def check_positive(name, value):
+    if value < 1:
+        raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
+    return int(value)
+
+
+def check_size(image_size):
+    size = (image_size, image_size) if np.ndim(image_size) == 0 else image_size
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(
+            "`image_size` must be a positive int or (height, width). "
+            f"Received: image_size={image_size}"
+        )
+    return tuple(int(length) for length in size)
+
+
+def check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` must be one of {choices}. Received: {name}={value!r}"
+        )
+    return value
+
+
+def check_shard(shard):
+    rank, count = shard
+    if not 0 <= rank < count:
+        raise ValueError(
+            "`shard` must be (rank, count) with 0 <= rank < count. "
+            f"Received: shard={shard}"
+        )
+    return int(rank), int(count)

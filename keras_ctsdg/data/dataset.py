@@ -1,0 +1,315 @@
+import os
+import warnings
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_ctsdg.data.augment import with_rng
+from keras_ctsdg.data.checks import (
+    check_choice,
+    check_positive,
+    check_shard,
+    check_size,
+)
+from keras_ctsdg.data.edges import EDGES, gray_and_edge
+from keras_ctsdg.data.images import ImageError, ImageFiles
+from keras_ctsdg.data.masks import MaskFiles, RandomIrregularMasks
+from keras_ctsdg.data.parcel import Parcel, is_worker, to_image
+
+KEYS = ("image", "gray", "edge", "mask")
+
+
+class InpaintingDataset(keras.utils.PyDataset):
+    """Pictures and masks, as `keras_ctsdg.CTSDG` is trained and evaluated on them.
+
+    What comes at a place of an epoch depends on `seed`, the epoch and the place
+    alone: not on the batch size, the workers, or where training was resumed.
+
+    Args:
+        images: Pictures of any size: path of a folder (searched to any depth), of a
+            zip (read in place) or of a picture; or a list of paths, PIL images or
+            arrays `[H, W, 3]` (uint8, or floats in [0, 1]). They are turned as
+            their EXIF says; gray, palette, CMYK and 16-bit ones become RGB,
+            transparency becomes white, and of an animation the first picture
+            counts.
+        masks: From the same kinds of sources, where white marks the hole; or a
+            `keras_ctsdg.data.RandomIrregularMasks`, or `None` for its defaults.
+            Defaults to `None`.
+        batch_size: Int. Defaults to `6`, the paper's.
+        image_size: Int, or tuple `(H, W)`; multiples of 128 for the network.
+            Defaults to `256`.
+        edges: `"clean"`, or `"wrapped"` for weights of the original
+            implementations. Defaults to `"clean"`.
+        sigma: Float, the width of Canny's Gaussian in pixels. Defaults to `2.0`.
+        shuffle: Bool. `True`, for training: pictures in random order, each with a
+            random mask. `False`, for evaluation: picture i with mask i modulo the
+            number of masks. Defaults to `True`.
+        center_crop: Bool, whether pictures are cropped to the shape of
+            `image_size` before they are resized (bilinear, antialiased). `False`
+            stretches them. Defaults to `True`.
+        horizontal_flip: Bool, whether every other picture, at random, is
+            mirrored. Defaults to `False`.
+        augment: Keras layer, or callable of a picture or of `(picture, rng)`, a
+            float32 array `[H, W, 3]` in [0, 255] and a `numpy.random.Generator`
+            that belongs to the place and the epoch; returns the same kind. It is
+            called before edges are drawn. Defaults to `None`.
+        steps_per_epoch: Int, batches in an epoch. Defaults to as many as the
+            pictures fill.
+        drop_remainder: Bool, whether a last batch that is not full is left out.
+            Defaults to `False`.
+        shard: Tuple `(rank, count)`: the part for one of several processes.
+            Defaults to `(0, 1)`.
+        on_error: `"raise"`, or `"skip"` to go on without pictures and masks that
+            can't be used: in training the next takes its place, in evaluation
+            the picture is left out of its batch. Each is warned of, and listed in
+            `skipped`. Defaults to `"raise"`.
+        seed: Int. Defaults to `0`.
+        **kwargs: Arguments of `keras.utils.PyDataset`: `workers`,
+            `use_multiprocessing` and `max_queue_size`.
+
+    Yields:
+        Dict of float32 arrays: `image` `[B, H, W, 3]` in [-1, 1], `gray`
+        `[B, H, W, 1]` in [0, 1], `edge` and `mask` `[B, H, W, 1]`, 0 or 1, where 1
+        in a mask marks the hole.
+
+    Raises:
+        ValueError: If an argument breaks a rule above; later, if a picture or a
+            mask can't be used, naming it.
+
+    Example:
+
+    ```python
+    dataset = keras_ctsdg.data.InpaintingDataset("photos", "masks.zip", workers=2)
+    model.fit(dataset, epochs=10)
+    ```
+    """
+
+    def __init__(
+        self,
+        images,
+        masks=None,
+        batch_size=6,
+        image_size=256,
+        edges="clean",
+        sigma=2.0,
+        shuffle=True,
+        center_crop=True,
+        horizontal_flip=False,
+        augment=None,
+        steps_per_epoch=None,
+        drop_remainder=False,
+        shard=(0, 1),
+        on_error="raise",
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.batch_size = check_positive("batch_size", batch_size)
+        self.image_size = check_size(image_size)
+        self.edges = check_choice("edges", edges, EDGES)
+        self.on_error = check_choice("on_error", on_error, ("raise", "skip"))
+        self.shard = check_shard(shard)
+        if not sigma > 0:
+            raise ValueError(f"`sigma` must be positive. Received: sigma={sigma}")
+        if steps_per_epoch is not None:
+            check_positive("steps_per_epoch", steps_per_epoch)
+        self.sigma = sigma
+        self.shuffle = shuffle
+        self.center_crop = center_crop
+        self.horizontal_flip = horizontal_flip
+        self.augment = augment
+        self._augment = None if augment is None else with_rng(augment)
+        self.steps_per_epoch = steps_per_epoch
+        self.drop_remainder = drop_remainder
+        self.seed = seed
+        self.images = images if isinstance(images, ImageFiles) else ImageFiles(images)
+        if masks is None:
+            masks = RandomIrregularMasks(seed=seed)
+        known = isinstance(masks, (RandomIrregularMasks, MaskFiles))
+        self.masks = masks if known else MaskFiles(masks)
+        self.epoch = 0
+        self.skipped = {}
+        self._orders = {}
+        self._owner = os.getpid()
+        if len(self) == 0:
+            raise ValueError(
+                "There must be pictures for one batch at least, on each of the "
+                f"{self.shard[1]} shards. Received: {len(self.images)} pictures, "
+                f"batch_size={batch_size}, drop_remainder={drop_remainder}"
+            )
+
+    # === Places ===
+
+    @property
+    def num_items(self):
+        """Number of pictures in an epoch of this shard."""
+        if self.steps_per_epoch is not None:
+            return self.steps_per_epoch * self.batch_size
+        rank, count = self.shard
+        if self.shuffle:
+            # Equal shards: processes that train together wait for each other.
+            return len(self.images) // count
+        return len(range(rank, len(self.images), count))
+
+    def __len__(self):
+        if self.drop_remainder:
+            return self.num_items // self.batch_size
+        return -(-self.num_items // self.batch_size)
+
+    def __getitem__(self, index):
+        first = index * self.batch_size
+        places = range(first, min(first + self.batch_size, self.num_items))
+        items = [item for item in map(self.item, places) if item is not None]
+        if not items:
+            raise ImageError(
+                f"No picture of batch {index} can be used. Received: "
+                f"{', '.join(list(self.skipped)[:5])} and others"
+            )
+        batch = _stack(items)
+        return Parcel(batch) if is_worker(self._owner) else batch
+
+    def on_epoch_end(self):
+        self.epoch += 1
+
+    def pair(self, place):
+        """Which picture and which mask come at a place of this epoch.
+
+        Args:
+            place: Int, at most `num_items - 1`.
+
+        Returns:
+            Tuple of two ints. The second is `None` if masks are drawn.
+        """
+        place = self._place_of_all(place)
+        turn, index = divmod(place, len(self.images))
+        drawn = isinstance(self.masks, RandomIrregularMasks)
+        if not self.shuffle:
+            return index, None if drawn else place % len(self.masks)
+        index = int(self._order(turn)[index])
+        if drawn:
+            return index, None
+        rng = self._rng(place, "mask")
+        return index, int(rng.integers(len(self.masks)))
+
+    def names(self, place):
+        """What the picture and the mask at a place of this epoch are called.
+
+        Args:
+            place: Int, at most `num_items - 1`.
+
+        Returns:
+            Tuple of two str.
+        """
+        index, mask_index = self.pair(place)
+        drawn = "drawn" if mask_index is None else self.masks.name(mask_index)
+        return self.images.name(index), drawn
+
+    def item(self, place):
+        """One picture with all that belongs to it.
+
+        Args:
+            place: Int, at most `num_items - 1`.
+
+        Returns:
+            Dict as the data set yields it, without the batch's axis; `None` if the
+            picture is left out.
+        """
+        index, mask_index = self.pair(place)
+        picture = self._first_of(self._picture, index, len(self.images), self.shuffle)
+        if picture is None:
+            return None
+        place = self._place_of_all(place)
+        image = self._varied(picture, self._rng(place, "picture"))
+        gray, edge = gray_and_edge(image, self.edges, self.sigma)
+        if mask_index is None:
+            which = (self.epoch, place) if self.shuffle else place
+            mask = self.masks(which, self.image_size)
+        else:
+            mask = self._first_of(self._mask, mask_index, len(self.masks))
+        return {"image": image, "gray": gray, "edge": edge, "mask": mask}
+
+    def _place_of_all(self, place):
+        """The place among all shards."""
+        rank, count = self.shard
+        return place * count + rank
+
+    def _order(self, turn):
+        """The epoch's random order; another one each time all had their turn."""
+        key = (self.epoch, turn)
+        if key not in self._orders:
+            rng = np.random.default_rng([self.seed, 0, *key])
+            self._orders = {key: rng.permutation(len(self.images))}
+        return self._orders[key]
+
+    def _rng(self, place, purpose):
+        kind = ("order", "mask", "picture").index(purpose)
+        return np.random.default_rng([self.seed, kind, self.epoch, place])
+
+    # === Pictures ===
+
+    def _picture(self, index):
+        height, width = self.image_size
+        picture = self.images.load(index, shrink_to=2 * max(height, width))
+        if self.center_crop:
+            picture = picture.crop(_center_box(picture.size, width / height))
+        return picture.resize((width, height), Image.Resampling.BILINEAR)
+
+    def _mask(self, index):
+        return self.masks.load(index, self.image_size)
+
+    def _first_of(self, load, index, count, replace=True):
+        """What is read, or what is read in its place if it can't be."""
+        for i in range(count if replace else 1):
+            try:
+                return load((index + i) % count)
+            except ImageError as error:
+                if self.on_error == "raise":
+                    raise
+                self._skip(load, (index + i) % count, error)
+        if replace:
+            raise ImageError(f"None can be used. Received: {list(self.skipped)[:5]}")
+        return None
+
+    def _skip(self, load, index, error):
+        files = self.images if load == self._picture else self.masks
+        name = files.name(index)
+        if name not in self.skipped:
+            self.skipped[name] = str(error)
+            warnings.warn(f"Skipped: {error}", stacklevel=2)
+
+    def _varied(self, picture, rng):
+        """A picture as a float32 array in [-1, 1], flipped and augmented."""
+        image = np.asarray(picture, "float32")
+        if self.horizontal_flip and rng.random() < 0.5:
+            image = image[:, ::-1]
+        if self._augment is not None:
+            shape = image.shape
+            image = np.asarray(self._augment(image, rng), "float32")
+            if image.shape != shape:
+                raise ValueError(
+                    "`augment` must return a picture of the shape it was given, "
+                    f"{shape}. Received: {image.shape}"
+                )
+            image = np.clip(image, 0, 255)
+        return to_image(image)
+
+
+def _stack(items):
+    """A batch of items, in one piece of memory: fresh pages are few if it is large."""
+    sizes = [len(items) * items[0][key].size for key in KEYS]
+    memory = np.empty(sum(sizes), "float32")
+    batch = {}
+    for key, part in zip(KEYS, np.split(memory, np.cumsum(sizes)[:-1]), strict=True):
+        batch[key] = part.reshape(len(items), *items[0][key].shape)
+        np.stack([item[key] for item in items], out=batch[key])
+    return batch
+
+
+def _center_box(size, aspect):
+    """The largest box of that width by height amid a picture."""
+    width, height = size
+    box_width = max(1, min(width, round(height * aspect)))
+    box_height = max(1, min(height, round(width / aspect)))
+    left, top = (width - box_width) // 2, (height - box_height) // 2
+    return left, top, left + box_width, top + box_height

@@ -1,0 +1,245 @@
+"""How near filled pictures come to the truth, overall and by the hole's share."""
+
+import itertools
+
+import keras
+import numpy as np
+from keras import ops
+
+# Names of the groups and the largest share of a picture that a hole has in each.
+HOLE_SHARES = {"0_20": 0.2, "20_40": 0.4, "40_60": 0.6}
+
+
+def psnr(truth, picture):
+    """Peak signal-to-noise ratio of each pair, for a peak of 1.
+
+    Args:
+        truth: Tensor `[B, H, W, C]` in [0, 1].
+        picture: Tensor of the same shape, in [0, 1].
+
+    Returns:
+        Tensor `[B]`, in dB; infinite for equal pictures.
+    """
+    error = ops.mean(ops.square(_difference(truth, picture)), axis=(1, 2, 3))
+    return -10.0 / np.log(10.0) * ops.log(error)
+
+
+def mean_absolute_error(truth, picture):
+    """Mean absolute error of each pair.
+
+    Args:
+        truth: Tensor `[B, H, W, C]` in [0, 1].
+        picture: Tensor of the same shape, in [0, 1].
+
+    Returns:
+        Tensor `[B]`, in [0, 1].
+    """
+    return ops.mean(ops.abs(_difference(truth, picture)), axis=(1, 2, 3))
+
+
+def ssim(truth, picture):
+    """Structural similarity of each pair, for a range of 1.
+
+    Gaussian window of 11 x 11 with a sigma of 1.5, K 0.01 and 0.03, over all places
+    where the window lies within the picture; the mean over channels.
+
+    Args:
+        truth: Tensor `[B, H, W, C]` in [0, 1]; no side under 11.
+        picture: Tensor of the same shape, in [0, 1].
+
+    Returns:
+        Tensor `[B]`, at most 1.
+
+    Reference:
+        - [Wang et al., 2004](https://doi.org/10.1109/TIP.2003.819861)
+    """
+    # Around their middle the variances lose fewer digits.
+    x, y = (ops.cast(z, "float32") - 0.5 for z in (truth, picture))
+    moments = _gaussian_window(ops.concatenate([x, y, x * x, y * y, x * y], axis=-1))
+    mean_x, mean_y, xx, yy, xy = ops.split(moments, 5, axis=-1)
+    variances = xx - mean_x * mean_x + yy - mean_y * mean_y
+    covariance = xy - mean_x * mean_y
+    mean_x, mean_y = mean_x + 0.5, mean_y + 0.5
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    structure = (2 * covariance + c2) / (variances + c2)
+    return ops.mean(luminance * structure, axis=(1, 2, 3))
+
+
+def is_group(name):
+    """Whether an entry of the logs is of one group, or counts pairs."""
+    return name.startswith("pairs") or name.endswith(tuple(HOLE_SHARES))
+
+
+def hole_share(mask):
+    """Share of each picture that its hole covers.
+
+    Args:
+        mask: Tensor `[B, H, W, 1]` in [0, 1], where 1 marks the hole.
+
+    Returns:
+        Tensor `[B]`, in [0, 1].
+    """
+    return ops.mean(ops.cast(mask, "float32"), axis=(1, 2, 3))
+
+
+def _difference(truth, picture):
+    return ops.cast(truth, "float32") - ops.cast(picture, "float32")
+
+
+def _gaussian_window(x):
+    """Gaussian means, as sums of shifted maps: exact on any accelerator."""
+    taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    taps = (taps / taps.sum()).tolist()
+    last = len(taps) - 1
+    x = sum(tap * x[:, i : i - last or None] for i, tap in enumerate(taps))
+    return sum(tap * x[:, :, i : i - last or None] for i, tap in enumerate(taps))
+
+
+class _ByHoleShare(keras.metrics.Metric):
+    """Means over pairs: of all, of each group, and of those beyond the last."""
+
+    def __init__(self, name, dtype="float32"):
+        super().__init__(name=name, dtype=dtype)
+        size = (len(HOLE_SHARES) + 2,)
+        self.mean = self.add_variable(size, "zeros", name="mean")
+        self.count = self.add_variable(size, "zeros", name="count")
+
+    def values(self, y_true, y_pred):
+        """The quantity of each pair, `[B]`."""
+        raise NotImplementedError
+
+    def update_state(self, y_true, y_pred, mask=None, sample_weight=None):
+        """Adds pairs.
+
+        Args:
+            y_true: Tensor `[B, H, W, C]` in [0, 1], the true pictures.
+            y_pred: Tensor of the same shape, the filled ones.
+            mask: Tensor `[B, H, W, 1]`, where 1 marks the hole. Without it, pairs
+                count overall and in no group. Defaults to `None`.
+            sample_weight: Tensor `[B]`, the weight of each pair. Defaults to `None`,
+                which is 1 for each.
+        """
+        value = self.values(y_true, y_pred)[:, None]
+        members = self._members(value, mask)
+        if sample_weight is not None:
+            members *= ops.cast(ops.reshape(sample_weight, (-1, 1)), "float32")
+        # Chosen, not multiplied: a value may be infinite.
+        added = ops.sum(ops.where(members > 0, members * value, 0.0), axis=0)
+        new = ops.sum(members, axis=0)
+        mean, count = self.mean.value, self.count.value + new
+        # Towards the new pairs: a sum over a whole data set would lose digits.
+        step = (added - new * mean) / ops.maximum(count, 1e-12)
+        is_open = ops.logical_and(ops.isfinite(mean), new > 0)
+        self.mean.assign(ops.where(is_open, mean + step, mean))
+        self.count.assign(count)
+
+    def _members(self, value, mask):
+        """Which groups each pair belongs to, `[B, groups]`, 1 or 0."""
+        one = ops.ones_like(value)
+        if mask is None:
+            return ops.concatenate(
+                [one, ops.repeat(0 * one, len(HOLE_SHARES) + 1, axis=1)], axis=1
+            )
+        share = hole_share(mask)[:, None]
+        above = [ops.cast(share > limit, "float32") for limit in HOLE_SHARES.values()]
+        bounds = [one, *above, 0 * one]
+        inside = [low - high for low, high in itertools.pairwise(bounds)]
+        return ops.concatenate([one, *inside], axis=1)
+
+    def result(self):
+        """Dict of scalars: all pairs, then each group; NaN where there is none."""
+        means = ops.where(self.count.value > 0, self.mean.value, np.nan)
+        return self._named(means, list(HOLE_SHARES))
+
+    def _named(self, values, groups):
+        names = [self.name, *(f"{self.name}_{group}" for group in groups)]
+        return {name: values[i] for i, name in enumerate(names)}
+
+    def get_config(self):
+        return {"name": self.name, "dtype": self.dtype}
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class PSNR(_ByHoleShare):
+    """Peak signal-to-noise ratio in dB, the mean over pairs, by the hole's share.
+
+    Its result is a dict of scalars: `psnr` of all pairs, `psnr_0_20`, `psnr_20_40` and
+    `psnr_40_60` of those whose hole covers up to 20, 40 and 60 % of the picture; NaN
+    where there is none. Batch sizes do not matter.
+
+    Args:
+        name: Str. Defaults to `"psnr"`.
+        dtype: Str. Defaults to `"float32"`.
+
+    Example:
+
+    >>> metric = keras_ctsdg.metrics.PSNR()
+    >>> metric.update_state(truth, filled, mask)  # Pictures in [0, 1].
+    >>> metric.result()["psnr"]
+    """
+
+    def __init__(self, name="psnr", dtype="float32"):
+        super().__init__(name, dtype)
+
+    def values(self, y_true, y_pred):
+        return psnr(y_true, y_pred)
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class SSIM(_ByHoleShare):
+    """Structural similarity, the mean over pairs, by the hole's share.
+
+    Gaussian window of 11 x 11 with a sigma of 1.5. Its result is as that of
+    `keras_ctsdg.metrics.PSNR`, with `ssim` for `psnr`.
+
+    Args:
+        name: Str. Defaults to `"ssim"`.
+        dtype: Str. Defaults to `"float32"`.
+    """
+
+    def __init__(self, name="ssim", dtype="float32"):
+        super().__init__(name, dtype)
+
+    def values(self, y_true, y_pred):
+        return ssim(y_true, y_pred)
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class MeanAbsoluteError(_ByHoleShare):
+    """Mean absolute error in [0, 1], the mean over pairs, by the hole's share.
+
+    Its result is as that of `keras_ctsdg.metrics.PSNR`, with `mae` for `psnr`.
+
+    Args:
+        name: Str. Defaults to `"mae"`.
+        dtype: Str. Defaults to `"float32"`.
+    """
+
+    def __init__(self, name="mae", dtype="float32"):
+        super().__init__(name, dtype)
+
+    def values(self, y_true, y_pred):
+        return mean_absolute_error(y_true, y_pred)
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class PairCount(_ByHoleShare):
+    """Number of pairs, by the hole's share.
+
+    Its result is a dict of scalars: `pairs`, `pairs_0_20`, `pairs_20_40`,
+    `pairs_40_60`, and `pairs_beyond_60`, which the others leave out of their groups.
+
+    Args:
+        name: Str. Defaults to `"pairs"`.
+        dtype: Str. Defaults to `"float32"`.
+    """
+
+    def __init__(self, name="pairs", dtype="float32"):
+        super().__init__(name, dtype)
+
+    def values(self, y_true, y_pred):
+        return ops.ones_like(mean_absolute_error(y_true, y_pred))
+
+    def result(self):
+        return self._named(self.count, [*HOLE_SHARES, "beyond_60"])

@@ -1,0 +1,114 @@
+"""How data enters `fit` and its kin."""
+
+import copy
+
+import keras
+
+from keras_ctsdg import metrics
+from keras_ctsdg.models.inputs import check_inputs, check_mask_range
+
+
+class Doors(keras.Model):
+    """A model that refuses bad data before anything is compiled or run."""
+
+    def fit(self, x=None, *args, **kwargs):
+        if getattr(x, "epoch", None) is not None:  # An `InpaintingDataset`
+            kwargs = _with_epochs_of(x, kwargs)
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = _admit(kwargs["validation_data"])
+        return super().fit(_admit(x), *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        logs = super().evaluate(_admit(x), *args, **kwargs)
+        # So does `fit` mark validation, whose progress bar has no room for each share.
+        if kwargs.get("_use_cached_eval_dataset"):
+            logs = {name: x for name, x in logs.items() if not metrics.is_group(name)}
+        return logs
+
+    def predict(self, x, *args, **kwargs):
+        return super().predict(_admit(x), *args, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        return super().train_on_batch(_admit(x), *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        return super().test_on_batch(_admit(x), *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        return super().predict_on_batch(_admit(x))
+
+
+def _with_epochs_of(dataset, kwargs):
+    """Lets a data set that has an order of its own follow the epochs of `fit`.
+
+    Args:
+        dataset: A `PyDataset` with an int `epoch`.
+        kwargs: Dict, the arguments of `fit`.
+
+    Returns:
+        The arguments with which `fit` keeps the order and, resumed at a later
+        epoch, goes on with that epoch's pictures.
+    """
+    kwargs = {"shuffle": False, **kwargs}
+    if kwargs.get("steps_per_epoch") is None:
+        callbacks = keras.tree.flatten(kwargs.get("callbacks") or [])
+        kwargs["callbacks"] = [_FollowEpochs(dataset), *callbacks]
+    return kwargs
+
+
+class _FollowEpochs(keras.callbacks.Callback):
+    def __init__(self, dataset):
+        super().__init__()
+        self.dataset = dataset
+        self.next = dataset.epoch
+        self.ahead = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.ahead is None:
+            # A second `fit` from epoch 0 on should see new pictures.
+            self.ahead = max(0, self.next - epoch)
+        self.dataset.epoch = epoch + self.ahead
+
+
+def _admit(data):
+    """Checks data for `fit` and its kin before anything is compiled or run.
+
+    Arrays are checked whole, the first batch of a `PyDataset` too; of a
+    `tf.data.Dataset` the shapes. The rest is checked when it comes.
+
+    Args:
+        data: Dict of arrays, a data set, or a tuple that holds one of them.
+
+    Returns:
+        `data` as Keras should get it.
+
+    Raises:
+        ValueError: If it breaks a rule, naming it.
+    """
+    if hasattr(data, "collate_fn"):  # A torch DataLoader
+        data = copy.copy(data)
+        data.collate_fn = _CollateToTuple(data.collate_fn)
+        return data
+    batch = data
+    if isinstance(data, keras.utils.PyDataset):
+        batch = data[0]
+    elif hasattr(data, "element_spec"):  # A tf.data.Dataset
+        batch = data.element_spec
+    if isinstance(batch, (list, tuple)):
+        batch = batch[0]
+    if isinstance(batch, dict):
+        check_inputs(batch)
+        if not hasattr(data, "element_spec"):
+            check_mask_range(batch["mask"])
+    return data
+
+
+class _CollateToTuple:
+    """Collates to `(batch,)`: Keras 3.15 takes a loader's dict for its keys."""
+
+    def __init__(self, collate):
+        self.collate = collate
+
+    def __call__(self, items):
+        batch = self.collate(items)
+        return (batch,) if isinstance(batch, dict) else batch

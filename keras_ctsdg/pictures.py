@@ -1,0 +1,46 @@
+"""Sheets of pictures to look at."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+GAP = 8
+CAPTION = 20
+
+
+def to_bytes(pictures):
+    """Pictures in [-1, 1] as bytes, uint8 of the same shape."""
+    return np.rint((np.clip(pictures, -1, 1) + 1) * 127.5).astype("uint8")
+
+
+def draw_sheet(columns, captions=None):
+    """A picture of captioned columns, a row an example.
+
+    Args:
+        columns: Dict of the columns' names and their pictures, float arrays
+            `[B, H, W, 3]` in [-1, 1].
+        captions: List of str, a line above each row. Defaults to `None`.
+
+    Returns:
+        `PIL.Image.Image`.
+    """
+    rows, height, width, _ = next(iter(columns.values())).shape
+    above = CAPTION if captions else 0
+    sheet = Image.new(
+        "RGB",
+        (
+            len(columns) * (width + GAP) + GAP,
+            rows * (above + height + GAP) + CAPTION,
+        ),
+        "white",
+    )
+    draw = ImageDraw.Draw(sheet)
+    for i, (name, pictures) in enumerate(columns.items()):
+        left = GAP + i * (width + GAP)
+        draw.text((left, 4), name, fill="black")
+        for j, picture in enumerate(to_bytes(pictures)):
+            top = CAPTION + j * (above + height + GAP) + above
+            sheet.paste(Image.fromarray(picture), (left, top))
+    for j, caption in enumerate(captions or ()):
+        top = CAPTION + j * (above + height + GAP)
+        draw.text((GAP, top + 4), caption, fill="black")
+    return sheet

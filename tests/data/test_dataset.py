@@ -1,0 +1,354 @@
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from keras_ctsdg.data import InpaintingDataset, RandomIrregularMasks, gray_and_edge
+from keras_ctsdg.data.images import ImageError
+from keras_ctsdg.data.parcel import Parcel
+from tests.data.common import arrays, hole, photo
+
+FLAT = {"image_size": 32, "batch_size": 2, "center_crop": False}
+
+
+def levels(*values, side=32):
+    """Pictures of one gray each, which tell their number."""
+    return [np.full((side, side, 3), value, "uint8") for value in values]
+
+
+def shown(dataset):
+    """The gray levels of an epoch's pictures, in order."""
+    batches = [dataset[i]["image"] for i in range(len(dataset))]
+    means = np.concatenate(batches).mean(axis=(1, 2, 3))
+    return np.rint((means + 1) * 127.5).astype(int).tolist()
+
+
+def epochs(dataset, count=2):
+    """All batches of some epochs, as one flat list of arrays."""
+    result = []
+    for _ in range(count):
+        result += [array for i in range(len(dataset)) for array in dataset[i].values()]
+        dataset.on_epoch_end()
+    return result
+
+
+def test_yields_what_the_networks_take():
+    dataset = InpaintingDataset([photo(), photo((218, 178))], image_size=(128, 256))
+    assert len(dataset) == 1
+    batch = dataset[0]
+    assert {key: x.shape for key, x in batch.items()} == {
+        "image": (2, 128, 256, 3),
+        "gray": (2, 128, 256, 1),
+        "edge": (2, 128, 256, 1),
+        "mask": (2, 128, 256, 1),
+    }
+    assert all(x.dtype == np.float32 for x in batch.values())
+    assert -1 <= batch["image"].min() < 0 < batch["image"].max() <= 1
+    for key in ("edge", "mask"):
+        assert set(np.unique(batch[key])) == {0.0, 1.0}
+    for image, gray, edge in zip(
+        batch["image"], batch["gray"], batch["edge"], strict=True
+    ):
+        expected = gray_and_edge(image)
+        np.testing.assert_array_equal(gray, expected[0])
+        np.testing.assert_array_equal(edge, expected[1])
+
+
+def test_edges_and_sigma_are_heeded():
+    expected = InpaintingDataset([photo()])[0]
+    for kwargs in ({"edges": "wrapped"}, {"sigma": 1.0}):
+        other = InpaintingDataset([photo()], **kwargs)[0]
+        np.testing.assert_array_equal(other["image"], expected["image"])
+        assert (other["edge"] != expected["edge"]).any()
+
+
+def test_crop_is_amid_the_picture():
+    picture = np.zeros((40, 100, 3), "uint8")
+    picture[:, 30:70] = 255
+    cropped = InpaintingDataset([picture], image_size=32)[0]["image"]
+    assert (cropped == 1).all()
+    stretched = InpaintingDataset([picture], image_size=32, center_crop=False)[0]
+    assert stretched["image"].min() == -1
+
+
+def test_every_picture_comes_once_an_epoch_in_random_order():
+    dataset = InpaintingDataset(levels(*range(20)), **FLAT)
+    first, same = shown(dataset), shown(dataset)
+    dataset.on_epoch_end()
+    second = shown(dataset)
+    assert first == same != second
+    assert sorted(first) == sorted(second) == list(range(20)) != first
+
+
+def test_evaluation_keeps_the_order_and_pairs_by_turns():
+    masks = [hole(32, share) for share in (0.25, 0.5, 0.75)]
+    dataset = InpaintingDataset(levels(*range(7)), masks, shuffle=False, **FLAT)
+    assert shown(dataset) == list(range(7))
+    covered = [dataset.item(i)["mask"].mean() for i in range(7)]
+    assert covered == [0.25, 0.5, 0.75, 0.25, 0.5, 0.75, 0.25]
+    before = epochs(dataset, 1)
+    for x, y in zip(before, epochs(dataset, 1), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert dataset.names(4) == ("images[4]", "masks[1]")
+
+
+def test_training_pairs_at_random():
+    masks = [hole(32, share) for share in (0.25, 0.5, 0.75)]
+    dataset = InpaintingDataset(levels(*range(30)), masks, **FLAT)
+    drawn = [dataset.pair(i)[1] for i in range(30)]
+    assert set(drawn) == {0, 1, 2}
+    dataset.on_epoch_end()
+    assert drawn != [dataset.pair(i)[1] for i in range(30)]
+
+
+def test_drawn_masks_change_in_training_and_stay_in_evaluation():
+    masks = RandomIrregularMasks((0.1, 0.2), seed=5)
+    for shuffle in (True, False):
+        dataset = InpaintingDataset(levels(1, 2), masks, shuffle=shuffle, **FLAT)
+        first = dataset[0]["mask"]
+        assert ((0.09 < first.mean((1, 2, 3))) & (first.mean((1, 2, 3)) < 0.21)).all()
+        dataset.on_epoch_end()
+        assert (dataset[0]["mask"] != first).any() == shuffle
+
+
+def test_flip_mirrors_half_of_the_pictures():
+    picture = np.zeros((32, 32, 3), "uint8")
+    picture[:, :16] = 255
+    dataset = InpaintingDataset([picture] * 40, horizontal_flip=True, **FLAT)
+    images = np.concatenate([dataset[i]["image"] for i in range(len(dataset))])
+    mirrored = images[:, 0, 0, 0] == -1
+    assert 8 < mirrored.sum() < 32
+    for image, mirror in zip(images, mirrored, strict=True):
+        np.testing.assert_array_equal(
+            image[:, ::-1] if mirror else image, images[~mirrored][0]
+        )
+
+
+SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(SIZES, min_size=1, max_size=4),
+    mode=st.sampled_from(["RGB", "L", "1", "P", "RGBA", "LA", "CMYK", "I;16"]),
+    target=st.sampled_from([(16, 16), (24, 40), (41, 17)]),
+    share=st.floats(0.05, 0.8),
+    center_crop=st.booleans(),
+)
+def test_any_size_mode_and_hole(sizes, mode, target, share, center_crop):
+    rng = np.random.default_rng(0)
+    pictures = []
+    for width, height in sizes:
+        if mode == "I;16":
+            deep = rng.integers(0, 65536, (height, width), "uint16")
+            pictures.append(Image.fromarray(deep))
+        else:
+            color = Image.fromarray(rng.integers(0, 256, (height, width, 3), "uint8"))
+            pictures.append(color.convert(mode))
+    masks = RandomIrregularMasks((share, share + 0.1))
+    dataset = InpaintingDataset(
+        pictures, masks, image_size=target, center_crop=center_crop
+    )
+    batch = dataset[0]
+    assert batch["image"].shape == (len(sizes), *target, 3)
+    assert -1 <= batch["image"].min() <= batch["image"].max() <= 1
+    covered = batch["mask"].mean(axis=(1, 2, 3))
+    pixels = target[0] * target[1]
+    assert (covered > share - 1 / pixels).all()
+    assert (covered < share + 0.1 + 1 / pixels).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    count=st.integers(1, 12),
+    batch_size=st.integers(1, 5),
+    shards=st.integers(1, 3),
+    shuffle=st.booleans(),
+    seed=st.integers(0, 9),
+)
+def test_items_depend_on_seed_epoch_and_place_alone(
+    count, batch_size, shards, shuffle, seed
+):
+    kwargs = {"image_size": 16, "shuffle": shuffle, "seed": seed}
+    kwargs |= {"horizontal_flip": True, "augment": brighten}
+    pictures = arrays(count, side=16)
+    whole = InpaintingDataset(pictures, batch_size=1, **kwargs)
+    whole.on_epoch_end()
+    expected = [whole[i] for i in range(count)]
+    if shuffle and count < shards:
+        shards = 1
+    for rank in range(min(shards, count)):
+        part = InpaintingDataset(
+            pictures, batch_size=batch_size, shard=(rank, shards), **kwargs
+        )
+        part.epoch = 1  # As if resumed.
+        places = range(rank, count, shards)[: part.num_items]
+        items = [
+            {k: v[i] for k, v in b.items()} for b in part for i in range(len(b["mask"]))
+        ]
+        assert len(items) == len(places)
+        for item, place in zip(items, places, strict=True):
+            for key, value in item.items():
+                np.testing.assert_array_equal(value, expected[place][key][0])
+
+
+def brighten(picture, rng):
+    return picture + rng.uniform(0, 50)
+
+
+def run_through_keras(dataset, count=2):
+    """What Keras' own workers bring to a model, over some epochs."""
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    adapter = PyDatasetAdapter(dataset)
+    result = []
+    for _ in range(count):
+        adapter.on_epoch_begin()
+        for batch in adapter._get_iterator():
+            result += batch.values()
+        adapter.on_epoch_end()
+    return result
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("processes", [False, True])
+@pytest.mark.filterwarnings("ignore:.*fork:")
+def test_workers_change_nothing(workers, processes):
+    kwargs = {"image_size": 16, "batch_size": 2, "augment": brighten}
+    expected = epochs(InpaintingDataset(arrays(7), **kwargs))
+    dataset = InpaintingDataset(
+        arrays(7), workers=workers, use_multiprocessing=processes, **kwargs
+    )
+    brought = run_through_keras(dataset)
+    assert len(brought) == len(expected)
+    for x, y in zip(brought, expected, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("augment", [None, lambda picture: picture * 0.9])
+def test_parcels_bring_every_bit(augment):
+    dataset = InpaintingDataset([photo()], image_size=64, augment=augment)
+    again = pickle.loads(pickle.dumps(Parcel(dataset[0])))
+    assert type(again) is dict
+    for key, value in dataset[0].items():
+        assert again[key].dtype == np.float32
+        np.testing.assert_array_equal(again[key], value)
+
+
+def test_survives_pickling():
+    dataset = InpaintingDataset(arrays(3), image_size=16)
+    again = pickle.loads(pickle.dumps(dataset))
+    np.testing.assert_array_equal(dataset[0]["image"], again[0]["image"])
+
+
+def test_epochs_of_a_given_length():
+    pictures = levels(*range(5))
+    dataset = InpaintingDataset(pictures, steps_per_epoch=4, **FLAT)
+    assert len(dataset) == 4
+    seen = shown(dataset)
+    assert sorted(seen[:5]) == list(range(5))
+    assert len(set(seen[5:])) == 3
+    assert len(InpaintingDataset(pictures, steps_per_epoch=1, **FLAT)) == 1
+
+
+def test_remainder():
+    assert len(InpaintingDataset(levels(1, 2, 3), **FLAT)) == 2
+    dataset = InpaintingDataset(levels(1, 2, 3), drop_remainder=True, **FLAT)
+    assert [len(batch["mask"]) for batch in dataset] == [2]
+
+
+# === Errors ===
+
+
+def write_pictures(folder, bad=(1,)):
+    for i in range(4):
+        path = folder / f"{i}.png"
+        if i in bad:
+            path.write_text("no picture")
+        else:
+            Image.fromarray(levels(i)[0]).save(path)
+    return folder
+
+
+def test_a_bad_picture_stops_by_name(tmp_path):
+    dataset = InpaintingDataset(write_pictures(tmp_path), shuffle=False, **FLAT)
+    with pytest.raises(ImageError, match=r"Picture 1 of `images`.*Received: .*1\.png"):
+        dataset[0]
+
+
+def test_skipping_in_training_keeps_batches_full(tmp_path):
+    dataset = InpaintingDataset(write_pictures(tmp_path), on_error="skip", **FLAT)
+    with pytest.warns(UserWarning, match="Skipped: Picture 1") as caught:
+        seen = shown(dataset) + shown(dataset)
+    assert len(caught) == 1
+    assert len(seen) == 8
+    assert set(seen) == {0, 2, 3}
+    assert list(dataset.skipped) == [str(tmp_path / "1.png")]
+
+
+def test_skipping_in_evaluation_counts_nothing_twice(tmp_path):
+    dataset = InpaintingDataset(
+        write_pictures(tmp_path), on_error="skip", shuffle=False, **FLAT
+    )
+    with pytest.warns(UserWarning, match="Skipped"):
+        assert shown(dataset) == [0, 2, 3]
+    assert dataset.item(1) is None
+
+
+def test_nothing_left(tmp_path):
+    folder = write_pictures(tmp_path, bad=range(4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for shuffle in (True, False):
+            dataset = InpaintingDataset(
+                folder, on_error="skip", shuffle=shuffle, **FLAT
+            )
+            with pytest.raises(ImageError, match="can be used. Received"):
+                dataset[0]
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_a_mask_without_hole_or_rest(share):
+    masks = [Image.new("L", (32, 32), 255 * share), hole(32, 0.5)]
+    dataset = InpaintingDataset(levels(1, 2), masks, shuffle=False, **FLAT)
+    with pytest.raises(ImageError, match=r"Mask 0 must have a hole.*masks\[0\]"):
+        dataset[0]
+    dataset.on_error = "skip"
+    with pytest.warns(UserWarning, match="Skipped: Mask 0"):
+        assert dataset[0]["mask"].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_masks_of_whole_numbers():
+    ones = np.zeros((32, 32), "uint8")
+    ones[:16] = 1
+    kwargs = {"shuffle": False, **FLAT}
+    for mask in (ones, ones.astype("int64"), 255 * ones, ones > 0, ones * 1.0):
+        item = InpaintingDataset(levels(1), [mask], **kwargs).item(0)
+        np.testing.assert_array_equal(item["mask"][..., 0], ones)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"batch_size": 0}, "Received: batch_size=0"),
+        ({"image_size": 0}, "Received: image_size=0"),
+        ({"image_size": (1, 2, 3)}, r"Received: image_size=\(1, 2, 3\)"),
+        ({"edges": "sharp"}, "Received: edges='sharp'"),
+        ({"sigma": 0}, "Received: sigma=0"),
+        ({"on_error": "ignore"}, "Received: on_error='ignore'"),
+        ({"shard": (2, 2)}, r"Received: shard=\(2, 2\)"),
+        ({"steps_per_epoch": 0}, "Received: steps_per_epoch=0"),
+        ({"augment": 3}, "Received: augment=3"),
+        ({"batch_size": 3, "drop_remainder": True}, "2 pictures, batch_size=3"),
+        ({"shard": (0, 3)}, "on each of the 3 shards"),
+        ({"images": []}, r"`images` must hold a picture.*Received: images=\[\]"),
+        ({"masks": "/nowhere"}, "Received: masks=/nowhere"),
+    ],
+)
+def test_bad_arguments(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        InpaintingDataset(**{"images": levels(1, 2), **kwargs})

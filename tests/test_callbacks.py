@@ -1,0 +1,123 @@
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_ctsdg
+from keras_ctsdg.callbacks import FineTuning, SampleSheets, Throughput
+from keras_ctsdg.models import Discriminator, Generator
+from tests.common import TRACES, random_batch, to_numpy
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(1)
+    model = keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
+    compile_quietly(model)
+    return model
+
+
+def compile_quietly(model, **kwargs):
+    with pytest.warns(UserWarning, match="without the perceptual"):
+        model.compile(run_eagerly=TRACES, **kwargs)
+
+
+def statistics(network):
+    return [to_numpy(v.value) for v in network.weights if "/moving_" in v.path]
+
+
+class Watch(keras.callbacks.Callback):
+    """What moved in each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.moved = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.before = self.look()
+
+    def on_epoch_end(self, epoch, logs=None):
+        pairs = zip(self.before, self.look(), strict=True)
+        self.moved.append(
+            [any((x != y).any() for x, y in zip(*pair, strict=True)) for pair in pairs]
+        )
+
+    def look(self):
+        generator = self.model.generator
+        scales = [
+            to_numpy(v.value)
+            for v in generator.trainable_variables
+            if "/gamma" in v.path
+        ]
+        return statistics(generator), scales, statistics(self.model.discriminator)
+
+
+def test_fine_tuning_keeps_statistics_and_trains_the_rest(model):
+    watch = Watch()
+    model.fit(
+        random_batch(2), epochs=3, verbose=0, callbacks=[FineTuning(1, 4e-5), watch]
+    )
+    assert watch.moved == [[True, True, True], [False, True, True], [False, True, True]]
+    rates = [
+        float(to_numpy(optimizer.learning_rate.value))
+        for optimizer in (model.generator_optimizer, model.discriminator_optimizer)
+    ]
+    assert rates == pytest.approx([4e-5, 4e-6])
+
+
+def test_freezing_is_saved(model, tmp_path):
+    compile_quietly(model, freeze_batch_norm=True)
+    model.save(tmp_path / "model.keras")
+    revived = keras.saving.load_model(tmp_path / "model.keras")
+    assert revived.freeze_batch_norm
+    compile_quietly(model)
+    assert not model.freeze_batch_norm
+
+
+def test_fine_tuning_refuses_bad_arguments():
+    with pytest.raises(ValueError, match="Received: start_epoch=-1"):
+        FineTuning(-1)
+
+
+def test_sheets(model, tmp_path):
+    batch = random_batch(2)
+    model.fit(
+        random_batch(2),
+        epochs=4,
+        verbose=0,
+        callbacks=[SampleSheets(tmp_path / "new", batch, every=2)],
+    )
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == ["epoch_0002.png", "epoch_0004.png"]
+    with Image.open(tmp_path / "new" / names[0]) as sheet:
+        assert sheet.size == (3 * 136 + 8, 2 * 136 + 20)
+        truth = np.asarray(sheet)[20:148, 8 + 2 * 136 : 136 + 2 * 136]
+    expected = np.rint((batch["image"][0] + 1) * 127.5)
+    np.testing.assert_array_equal(truth, expected)
+    with pytest.raises(ValueError, match="Received: every=0"):
+        SampleSheets(tmp_path, batch, every=0)
+
+
+def test_throughput_leaves_out_the_first_step(monkeypatch):
+    clock = iter([10.0, 12.0, 14.0, 20.0, 21.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    callback = Throughput(batch_size=6)
+    callback.on_epoch_begin(0)
+    shown = []
+    for i in range(3):
+        logs = {}
+        callback.on_train_batch_end(i, logs)
+        shown.append(logs.get("pictures_per_second"))
+    assert shown == [None, 3.0, 3.0]
+    callback.on_epoch_begin(1)
+    logs = {}
+    callback.on_train_batch_end(0, logs)
+    callback.on_epoch_end(1, logs)
+    assert logs == {"pictures_per_second": 6.0}
+
+
+def test_throughput_is_in_the_history(model):
+    history = model.fit(
+        random_batch(4), batch_size=1, verbose=0, callbacks=[Throughput(1)]
+    ).history
+    assert 0 < history["pictures_per_second"][0] < 1000

@@ -1,0 +1,117 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ctsdg import CTSDG
+from tests.data.common import write_celeba
+
+SMALL = ("--image-size", 128, "--filters", 8, "--batch-size", 1, "--vgg", "none")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return write_celeba(tmp_path_factory.mktemp("celeba"))
+
+
+def start(*arguments, module=("-m", "keras_ctsdg.cli", "train")):
+    return subprocess.Popen(
+        [sys.executable, *map(str, (*module, *arguments))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    stdout, stderr = process.communicate()
+    return process.returncode, stdout, stderr
+
+
+def read_history(out):
+    with open(out / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.large
+def test_interrupted_training_goes_on(root, tmp_path):
+    """Both stages on CelebA, stopped in the second epoch and called again."""
+    out = tmp_path / "out"
+    arguments = ("--celeba", root, "--out", out, *SMALL, "--steps", 4)
+    arguments += ("--fine-tuning-steps", 2, "--steps-per-epoch", 2)
+    process = start(*arguments)
+    while not (out / "samples" / "epoch_0001.png").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    code, _, stderr = finish(process)
+    assert code == 130
+    assert "goes on" in stderr
+    assert "Traceback" not in stderr
+    code, stdout, stderr = finish(start(*arguments))
+    assert code == 0, stderr
+    assert "2 epochs of 2 steps, then 1 of fine-tuning; 3 pictures" in stdout
+    assert "pictures_per_second" in stdout
+    history = read_history(out)
+    assert [row["epoch"] for row in history] == ["0", "1", "2"]
+    for row in history:
+        for name in ("generator_loss", "hole", "val_psnr", "pictures_per_second"):
+            assert np.isfinite(float(row[name]))
+    assert len(list((out / "samples").iterdir())) == 3
+    assert isinstance(keras.saving.load_model(out / "model.keras"), CTSDG)
+    assert not (out / "backup").exists()
+    code, _, stderr = finish(start(*arguments))
+    assert code == 1
+    assert "finished training" in stderr
+
+
+@pytest.mark.large
+def test_example_trains_and_evaluates(root, tmp_path):
+    small = ("--steps", 1, "--fine-tuning-steps", 1, "--steps-per-epoch", 1)
+    small += ("--filters", 8, "--image-size", 128, "--vgg", "none")
+    script = ("examples/train_celeba.py",)
+    code, stdout, stderr = finish(start(root, tmp_path / "out", *small, module=script))
+    assert code == 0, stderr
+    assert "psnr_40_60" in stdout
+    assert (tmp_path / "out" / "model.keras").exists()
+    assert len(read_history(tmp_path / "out")) == 2
+
+
+@pytest.mark.large
+def test_notebook_runs():
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read("examples/train_on_your_pictures.ipynb", as_version=4)
+    kept = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    assert sum(len(outputs) > 0 for outputs in kept) >= 7
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    NotebookClient(notebook, timeout=600).execute()
+    pictures = [
+        output
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    ]
+    assert len(pictures) == 3
+
+
+def test_bad_options(root, tmp_path):
+    arguments = ("--out", tmp_path / "out", *SMALL)
+    for more, message in (
+        (("--images", tmp_path / "none"), "that exists. Received: images="),
+        (("--images", root, "--steps", 0, "--fine-tuning-steps", 0), "--steps 0"),
+        (("--images", root, "--edges", "sharp"), "Received: edges='sharp'"),
+    ):
+        code, _, stderr = finish(start(*arguments, *more))
+        assert code == 1
+        assert message in stderr
+        assert "Traceback" not in stderr
+    assert not (tmp_path / "out").exists()

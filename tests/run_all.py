@@ -46,6 +46,13 @@ def run_in_turn(options):
 
 
 def main(options):
+    with tempfile.TemporaryDirectory(prefix="keras_ctsdg_jax_") as cache:
+        # What JAX compiles for one test is there for the others, in any process.
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
+        return run(options)
+
+
+def run(options):
     if "-m" in options:  # Whoever selects by marker gets that, one run a backend.
         failed = run_in_turn(options)
     else:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import keras_ctsdg
-from keras_ctsdg.models import Discriminator, Generator, VGG16Features
+from keras_ctsdg.models import Discriminator, Generator
 from tests.common import TRACES, random_batch
+from tests.run_all import QUICK
 
 BACKENDS = ("tensorflow", "jax", "torch")
 OTHERS = [name for name in BACKENDS if name != keras.backend.backend()]
@@ -44,10 +45,6 @@ assert "tensorflow" not in sys.modules, "a training step"
 """
 
 
-# XLA compiles a small network far longer than it runs it.
-QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
-
-
 def run_python(code, *arguments, backend):
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
@@ -70,7 +67,6 @@ def saved(tmp_path_factory):
     model.compile(
         generator_optimizer=keras.optimizers.SGD(1e-3, momentum=0.9),
         discriminator_optimizer=keras.optimizers.Adam(1e-5),
-        perceptual_network=VGG16Features(weights=None),
         run_eagerly=TRACES,
     )
     batch = random_batch(2)

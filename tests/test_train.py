@@ -11,7 +11,9 @@ import pytest
 
 from keras_ctsdg import CTSDG
 from tests.data.common import write_celeba
+from tests.run_all import QUICK
 
+INLINE = "module://matplotlib_inline.backend_inline"
 SMALL = ("--image-size", 128, "--filters", 8, "--batch-size", 1, "--vgg", "none")
 
 
@@ -23,6 +25,7 @@ def root(tmp_path_factory):
 def start(*arguments, module=("-m", "keras_ctsdg.cli", "train")):
     return subprocess.Popen(
         [sys.executable, *map(str, (*module, *arguments))],
+        env={**QUICK, **os.environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -84,14 +87,15 @@ def test_example_trains_and_evaluates(root, tmp_path):
 
 
 @pytest.mark.large
-def test_notebook_runs():
+def test_notebook_runs(monkeypatch):
     import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read("examples/train_on_your_pictures.ipynb", as_version=4)
     kept = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
     assert sum(len(outputs) > 0 for outputs in kept) >= 7
-    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    for name, value in {**QUICK, "MPLBACKEND": INLINE}.items():
+        monkeypatch.setenv(name, value)
     NotebookClient(notebook, timeout=600).execute()
     pictures = [
         output

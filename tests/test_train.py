@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keras_ctsdg import CTSDG
+from keras_ctsdg.cli import message_within
 from tests.data.common import write_celeba
 from tests.run_all import QUICK
 
@@ -119,3 +120,11 @@ def test_bad_options(root, tmp_path):
         assert message in stderr
         assert "Traceback" not in stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_errors_that_tensorflow_wraps_are_told_in_a_line():
+    text = "{{node}} ImageError: Picture 3 can't be read. Received: x.png\nTraceback"
+    wrapped = type("UnknownError", (Exception,), {"__module__": "tensorflow.errors"})
+    assert message_within(wrapped(text)) == "Picture 3 can't be read. Received: x.png"
+    assert message_within(wrapped("out of memory")) is None
+    assert message_within(RuntimeError(text)) is None

@@ -1,6 +1,7 @@
 """The command line: `keras-ctsdg COMMAND`."""
 
 import os
+import re
 import sys
 
 import typer
@@ -29,12 +30,17 @@ def main():
     except (OSError, ValueError) as error:
         fail(error)
     except Exception as error:
-        # TensorFlow wraps what a data set raises in an error of its own.
-        if "keras_ctsdg" not in str(error) or not type(error).__module__.startswith(
-            "tensorflow"
-        ):
+        message = message_within(error)
+        if message is None:
             raise
-        fail(error)
+        fail(message)
+
+
+def message_within(error):
+    """What a data set said, if TensorFlow wrapped it in an error of its own."""
+    found = re.search(r"(?:ImageError|ValueError): (.*)", str(error))
+    is_wrapped = type(error).__module__.startswith("tensorflow.")
+    return found[1] if is_wrapped and found else None
 
 
 def fail(error):

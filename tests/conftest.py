@@ -23,3 +23,17 @@ def seeded():
     policy = keras.config.dtype_policy()
     yield
     keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """The command line without a process of its own: code, stdout and stderr."""
+    from keras_ctsdg import cli
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["keras-ctsdg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return stopped.value.code or 0, *capsys.readouterr()
+
+    return run

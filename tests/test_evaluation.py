@@ -1,7 +1,5 @@
 import csv
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -154,26 +152,18 @@ def test_summary_of_an_empty_group():
     assert summary["beyond_60"] == []
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "keras_ctsdg.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_command(folder, by_hand, tmp_path):
+def test_command(command, folder, by_hand, tmp_path):
     """The table against one computed by hand, a damaged picture left out."""
     (folder / "images" / "5.jpg").write_text("no picture")
     try:
-        result = command(
+        code, stdout, stderr = command(
             *("evaluate", folder / "model.keras", "--out", tmp_path / "out"),
             *("--images", folder / "images", "--masks", folder / "masks"),
             *("--image-size", 128, "--batch-size", 4, "--on-error", "skip"),
         )
     finally:
         (folder / "images" / "5.jpg").unlink()
-    assert result.returncode == 0, result.stderr
+    assert code == 0, stderr
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     for metric in ("psnr", "ssim", "mae"):
         for group, members in {**MEMBERS, "overall": range(5)}.items():
@@ -192,7 +182,7 @@ def test_command(folder, by_hand, tmp_path):
         "Skipped: 1: ",
     ):
         assert part in text
-        assert part in result.stdout
+        assert part in stdout
     with open(tmp_path / "out" / "evaluation.csv", newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["metric", "source", "0_20", "20_40", "40_60", "overall"]
@@ -206,15 +196,15 @@ def test_command(folder, by_hand, tmp_path):
         assert sheet.height == 20 + 6 * (128 + 8 + 20)
 
 
-def test_command_tells_errors_in_a_line(folder, tmp_path):
+def test_command_tells_errors_in_a_line(command, folder, tmp_path):
     arguments = ["evaluate", folder / "model.keras", "--out", tmp_path / "out"]
     for more, message in (
         ([], "Pass --images, or --celeba."),
         (["--images", tmp_path / "none"], "that exists. Received: images="),
         (["--celeba", tmp_path, "--images", tmp_path], "brings its own pictures"),
     ):
-        result = command(*arguments, *more)
-        assert result.returncode == 1
-        assert message in result.stderr
-        assert "Traceback" not in result.stderr
+        code, _, stderr = command(*arguments, *more)
+        assert code == 1
+        assert message in stderr
+        assert "Traceback" not in stderr
     assert not (tmp_path / "out").exists()

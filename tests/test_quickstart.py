@@ -1,5 +1,4 @@
 import csv
-import os
 import subprocess
 import sys
 import time
@@ -109,27 +108,18 @@ def test_bad_arguments(tmp_path):
         run_quickstart(tmp_path / "file")
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "keras_ctsdg.cli", *map(str, arguments)],
-        env={**os.environ},
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_command_tells_errors_in_a_line(tmp_path):
+def test_command_tells_errors_in_a_line(command, tmp_path):
     (tmp_path / "file").touch()
-    result = command("quickstart", "--out", tmp_path / "file")
-    assert result.returncode == 1
-    assert "Error: `out` must be a folder." in result.stderr
-    assert "Traceback" not in result.stderr
+    code, _, stderr = command("quickstart", "--out", tmp_path / "file")
+    assert code == 1
+    assert "Error: `out` must be a folder." in stderr
+    assert "Traceback" not in stderr
 
 
-def test_command_wants_a_folder():
-    result = command("quickstart")
-    assert result.returncode == 2
-    assert "--out" in result.stderr
+def test_command_wants_a_folder(command):
+    code, _, stderr = command("quickstart")
+    assert code == 2
+    assert "--out" in stderr
 
 
 @pytest.mark.large
@@ -139,7 +129,12 @@ def test_command_keeps_its_promise(tmp_path):
     promised = keras.backend.backend() == "tensorflow"
     epochs = [] if promised else ["--epochs", "2"]
     start = time.monotonic()
-    result = command("quickstart", "--out", tmp_path / "out", *epochs)
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_ctsdg.cli", "quickstart", *epochs]
+        + ["--out", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+    )
     elapsed = time.monotonic() - start
     assert result.returncode == 0, result.stderr
     assert "generator_loss" in result.stdout

@@ -11,11 +11,15 @@ import pytest
 
 from keras_ctsdg import CTSDG
 from keras_ctsdg.cli import message_within
+from tests.common import TRACES
 from tests.data.common import write_celeba
 from tests.run_all import QUICK
 
 INLINE = "module://matplotlib_inline.backend_inline"
 SMALL = ("--image-size", 128, "--filters", 8, "--batch-size", 1, "--vgg", "none")
+
+# Minutes each, and made of nothing that is not tested on each backend elsewhere.
+only_once = pytest.mark.skipif(not TRACES, reason="runs on the default backend")
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,7 @@ def test_interrupted_training_goes_on(root, tmp_path):
     assert "finished training" in stderr
 
 
+@only_once
 @pytest.mark.large
 def test_example_trains_and_evaluates(root, tmp_path):
     small = ("--steps", 1, "--fine-tuning-steps", 1, "--steps-per-epoch", 1)
@@ -87,6 +92,7 @@ def test_example_trains_and_evaluates(root, tmp_path):
     assert len(read_history(tmp_path / "out")) == 2
 
 
+@only_once
 @pytest.mark.large
 def test_notebook_runs(monkeypatch):
     import nbformat
@@ -108,14 +114,14 @@ def test_notebook_runs(monkeypatch):
     assert len(pictures) == 3
 
 
-def test_bad_options(root, tmp_path):
+def test_bad_options(command, root, tmp_path):
     arguments = ("--out", tmp_path / "out", *SMALL)
     for more, message in (
         (("--images", tmp_path / "none"), "that exists. Received: images="),
         (("--images", root, "--steps", 0, "--fine-tuning-steps", 0), "--steps 0"),
         (("--images", root, "--edges", "sharp"), "Received: edges='sharp'"),
     ):
-        code, _, stderr = finish(start(*arguments, *more))
+        code, _, stderr = command("train", *arguments, *more)
         assert code == 1
         assert message in stderr
         assert "Traceback" not in stderr

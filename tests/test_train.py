@@ -34,6 +34,8 @@ def start(*arguments, module=("-m", "keras_ctsdg.cli", "train")):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A run in the background has its children ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -4,9 +4,8 @@ import time
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from keras_ctsdg.pictures import draw_sheet
+from keras_ctsdg.pictures import before_after, draw_sheet
 
 
 class FineTuning(keras.callbacks.Callback):
@@ -90,10 +89,10 @@ class SampleSheets(keras.callbacks.Callback):
         if (epoch + 1) % self.every:
             return
         filled = self.model.predict(self.batch, verbose=0)
-        image, mask = np.asarray(self.batch["image"]), np.asarray(self.batch["mask"])
-        columns = {"masked": image * (1 - mask), "filled": filled, "truth": image}
         self.folder.mkdir(parents=True, exist_ok=True)
-        draw_sheet(columns).save(self.folder / f"epoch_{epoch + 1:04d}.png")
+        draw_sheet(before_after(self.batch, filled)).save(
+            self.folder / f"epoch_{epoch + 1:04d}.png"
+        )
 
 
 class Throughput(keras.callbacks.Callback):

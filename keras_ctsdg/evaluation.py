@@ -9,7 +9,9 @@ import keras
 import numpy as np
 
 from keras_ctsdg import metrics
-from keras_ctsdg.pictures import draw_sheet
+from keras_ctsdg.data.parcel import stack
+from keras_ctsdg.metrics import BEYOND
+from keras_ctsdg.pictures import before_after, draw_sheet
 
 METRICS = {
     "psnr": metrics.psnr,
@@ -17,7 +19,6 @@ METRICS = {
     "mae": metrics.mean_absolute_error,
 }
 GROUPS = (*metrics.HOLE_SHARES, "overall")
-BEYOND = "beyond_60"
 # CelebA and NVIDIA's testing masks, as the authors of the MindSpore port measured.
 PUBLISHED = {
     "MindSpore, Ascend 910A": {
@@ -56,7 +57,7 @@ def evaluate_pairs(model, dataset, limit=None):
         places = [start + i for i, item in enumerate(items) if item is not None]
         if not places:
             continue
-        batch = stack([item for item in items if item is not None], size)
+        batch = filled_up([item for item in items if item is not None], size)
         values = _measure(batch, model.predict_on_batch(batch))
         for i, place in enumerate(places):
             numbers = {name: float(value[i]) for name, value in values.items()}
@@ -64,7 +65,7 @@ def evaluate_pairs(model, dataset, limit=None):
             yield {"place": place, "image": image, "mask": mask, **numbers}
 
 
-def stack(items, size):
+def filled_up(items, size):
     """Items as a batch of one size, that nothing is compiled for a smaller one.
 
     Args:
@@ -74,8 +75,7 @@ def stack(items, size):
     Returns:
         Dict of arrays.
     """
-    items = items + [items[-1]] * (size - len(items))
-    return {key: np.stack([item[key] for item in items]) for key in items[0]}
+    return stack(items + [items[-1]] * (size - len(items)))
 
 
 def _ahead(load, keys):
@@ -215,17 +215,11 @@ def draw_extremes(model, dataset, pairs, each=3):
     captions, shown = [], []
     for kind, some in chosen.items():
         for pair in some:
-            item = dataset.item(pair["place"])
-            batch = stack([item], dataset.batch_size)
-            filled = model.predict_on_batch(batch)[0]
-            masked = item["image"] * (1 - item["mask"])
-            shown.append((masked, filled, item["image"]))
+            batch = filled_up([dataset.item(pair["place"])], dataset.batch_size)
+            columns = before_after(batch, model.predict_on_batch(batch))
+            shown.append({name: pictures[0] for name, pictures in columns.items()})
             captions.append(
                 f"{kind}: {pair['psnr']:.2f} dB, hole {pair['hole_share']:.0%}"
             )
-    names = ("masked", "filled", "truth")
-    columns = {
-        name: np.stack(x)
-        for name, x in zip(names, zip(*shown, strict=True), strict=True)
-    }
+    columns = {name: np.stack([row[name] for row in shown]) for name in shown[0]}
     return draw_sheet(columns, captions)

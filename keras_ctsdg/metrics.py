@@ -8,6 +8,7 @@ from keras import ops
 
 # Names of the groups and the largest share of a picture that a hole has in each.
 HOLE_SHARES = {"0_20": 0.2, "20_40": 0.4, "40_60": 0.6}
+BEYOND = "beyond_60"
 
 
 def psnr(truth, picture):
@@ -104,15 +105,14 @@ def _gaussian_window(x):
 class _ByHoleShare(keras.metrics.Metric):
     """Means over pairs: of all, of each group, and of those beyond the last."""
 
-    def __init__(self, name, dtype="float32"):
-        super().__init__(name=name, dtype=dtype)
+    default_name = None
+    quantity = None  # Of each pair: a function of truth and picture, to `[B]`.
+
+    def __init__(self, name=None, dtype="float32"):
+        super().__init__(name=name or self.default_name, dtype=dtype)
         size = (len(HOLE_SHARES) + 2,)
         self.mean = self.add_variable(size, "zeros", name="mean")
         self.count = self.add_variable(size, "zeros", name="count")
-
-    def values(self, y_true, y_pred):
-        """The quantity of each pair, `[B]`."""
-        raise NotImplementedError
 
     def update_state(self, y_true, y_pred, mask=None, sample_weight=None):
         """Adds pairs.
@@ -125,7 +125,7 @@ class _ByHoleShare(keras.metrics.Metric):
             sample_weight: Tensor `[B]`, the weight of each pair. Defaults to `None`,
                 which is 1 for each.
         """
-        value = self.values(y_true, y_pred)[:, None]
+        value = self.quantity(y_true, y_pred)[:, None]
         members = self._members(value, mask)
         if sample_weight is not None:
             members *= ops.cast(ops.reshape(sample_weight, (-1, 1)), "float32")
@@ -184,11 +184,8 @@ class PSNR(_ByHoleShare):
     >>> metric.result()["psnr"]
     """
 
-    def __init__(self, name="psnr", dtype="float32"):
-        super().__init__(name, dtype)
-
-    def values(self, y_true, y_pred):
-        return psnr(y_true, y_pred)
+    default_name = "psnr"
+    quantity = staticmethod(psnr)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
@@ -203,11 +200,8 @@ class SSIM(_ByHoleShare):
         dtype: Str. Defaults to `"float32"`.
     """
 
-    def __init__(self, name="ssim", dtype="float32"):
-        super().__init__(name, dtype)
-
-    def values(self, y_true, y_pred):
-        return ssim(y_true, y_pred)
+    default_name = "ssim"
+    quantity = staticmethod(ssim)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
@@ -221,11 +215,8 @@ class MeanAbsoluteError(_ByHoleShare):
         dtype: Str. Defaults to `"float32"`.
     """
 
-    def __init__(self, name="mae", dtype="float32"):
-        super().__init__(name, dtype)
-
-    def values(self, y_true, y_pred):
-        return mean_absolute_error(y_true, y_pred)
+    default_name = "mae"
+    quantity = staticmethod(mean_absolute_error)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
@@ -240,11 +231,9 @@ class PairCount(_ByHoleShare):
         dtype: Str. Defaults to `"float32"`.
     """
 
-    def __init__(self, name="pairs", dtype="float32"):
-        super().__init__(name, dtype)
-
-    def values(self, y_true, y_pred):
-        return ops.ones_like(mean_absolute_error(y_true, y_pred))
+    default_name = "pairs"
+    # That there is one is all that counts.
+    quantity = staticmethod(mean_absolute_error)
 
     def result(self):
-        return self._named(self.count, [*HOLE_SHARES, "beyond_60"])
+        return self._named(self.count, [*HOLE_SHARES, BEYOND])

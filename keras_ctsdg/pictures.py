@@ -12,6 +12,21 @@ def to_bytes(pictures):
     return np.rint((np.clip(pictures, -1, 1) + 1) * 127.5).astype("uint8")
 
 
+def before_after(batch, filled):
+    """The columns of a sheet that shows what was filled.
+
+    Args:
+        batch: Dict of `image` `[B, H, W, 3]` in [-1, 1] and `mask` `[B, H, W, 1]`,
+            where 1 marks the hole.
+        filled: Float array `[B, H, W, 3]` in [-1, 1].
+
+    Returns:
+        Dict of `masked`, `filled` and `truth`, as `draw_sheet` takes it.
+    """
+    image, mask = np.asarray(batch["image"]), np.asarray(batch["mask"])
+    return {"masked": image * (1 - mask), "filled": filled, "truth": image}
+
+
 def draw_sheet(columns, captions=None):
     """A picture of captioned columns, a row an example.
 

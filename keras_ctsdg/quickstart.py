@@ -8,8 +8,9 @@ from PIL import Image
 
 from keras_ctsdg.data.edges import gray_and_edge
 from keras_ctsdg.data.masks import RandomIrregularMasks
+from keras_ctsdg.data.parcel import stack
 from keras_ctsdg.models import Discriminator, Generator
-from keras_ctsdg.pictures import draw_sheet
+from keras_ctsdg.pictures import before_after, draw_sheet
 from keras_ctsdg.training import CTSDG
 
 SIZE = 128
@@ -53,7 +54,7 @@ class PhotoCrops(keras.utils.PyDataset):
     def __getitem__(self, index):
         first = index * self.batch_size
         items = [self._item(first + i) for i in range(self.batch_size)]
-        return {key: np.stack([item[key] for item in items]) for key in items[0]}
+        return stack(items)
 
     def _item(self, index):
         rng = np.random.default_rng([self.seed, index])
@@ -125,11 +126,10 @@ def run_quickstart(out, seed=0, filters=8, batch_size=4, epochs=10, steps=10):
     model.save(out / "model.keras")
 
     filled = model.predict(unseen, verbose=0)
-    masked = unseen["image"] * (1 - unseen["mask"])
-    columns = {"masked": masked, "filled": filled, "truth": unseen["image"]}
+    columns = before_after(unseen, filled)
     draw_sheet(columns).save(out / "before_after.png")
     return {
-        "masked": psnr(masked, unseen["image"]),
+        "masked": psnr(columns["masked"], unseen["image"]),
         "filled": psnr(filled, unseen["image"]),
     }
 

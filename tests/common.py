@@ -102,3 +102,23 @@ def assert_signature_is_config(layer):
     own = {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD} - {"self"}
     inherited = set(keras.layers.Layer().get_config())
     assert own - inherited == set(layer.get_config()) - inherited
+
+
+def reference_scores(truth, picture):
+    """What scikit-image says to pictures in [0, 1], with the protocol's settings."""
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    truth, picture = truth.astype("float64"), picture.astype("float64")
+    return {
+        "psnr": peak_signal_noise_ratio(truth, picture, data_range=1),
+        "ssim": structural_similarity(
+            truth,
+            picture,
+            data_range=1,
+            channel_axis=-1,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        ),
+        "mae": np.abs(truth - picture).mean(),
+    }

@@ -5,13 +5,12 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import keras_ctsdg
 from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.evaluation import PUBLISHED, evaluate_pairs, group_of, summarize
 from keras_ctsdg.models import Discriminator, Generator
-from tests.common import TRACES
+from tests.common import TRACES, reference_scores
 from tests.data.common import hole, photo
 
 SHARES = (0.1, 0.3, 0.5, 0.7)
@@ -53,25 +52,8 @@ def by_hand(folder, model):
     for i in range(5):
         item = dataset(folder).item(i)
         filled = model.predict_on_batch({k: v[None] for k, v in item.items()})[0]
-        truth, picture = (
-            (x.astype("float64") + 1) / 2 for x in (item["image"], filled)
-        )
-        rows.append(
-            {
-                "share": item["mask"].mean(),
-                "psnr": peak_signal_noise_ratio(truth, picture, data_range=1),
-                "ssim": structural_similarity(
-                    truth,
-                    picture,
-                    data_range=1,
-                    channel_axis=-1,
-                    gaussian_weights=True,
-                    sigma=1.5,
-                    use_sample_covariance=False,
-                ),
-                "mae": np.abs(truth - picture).mean(),
-            }
-        )
+        pair = ((x.astype("float64") + 1) / 2 for x in (item["image"], filled))
+        rows.append({"share": item["mask"].mean(), **reference_scores(*pair)})
     return rows
 
 

@@ -2,11 +2,10 @@ import keras
 import numpy as np
 import pytest
 from skimage import data
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from keras_ctsdg import metrics
 from keras_ctsdg.metrics import PSNR, SSIM, MeanAbsoluteError, PairCount
-from tests.common import to_numpy
+from tests.common import reference_scores, to_numpy
 
 KINDS = (PSNR, SSIM, MeanAbsoluteError, PairCount)
 
@@ -30,30 +29,14 @@ def pairs():
     return [x.astype("float32") for x in (truth, picture, masks)]
 
 
-def reference(truth, picture):
-    """scikit-image, with the protocol's settings."""
-    truth, picture = truth.astype("float64"), picture.astype("float64")
-    return {
-        "psnr": peak_signal_noise_ratio(truth, picture, data_range=1),
-        "ssim": structural_similarity(
-            truth,
-            picture,
-            data_range=1,
-            channel_axis=-1,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        ),
-        "mae": np.abs(truth - picture).mean(),
-    }
-
-
 @pytest.mark.parametrize("name", ["psnr", "ssim", "mae"])
 def test_equals_scikit_image(pairs, name):
     truth, picture, _ = pairs
     function = {"mae": metrics.mean_absolute_error}.get(name) or getattr(metrics, name)
     values = to_numpy(function(truth, picture))
-    expected = [reference(x, y)[name] for x, y in zip(truth, picture, strict=True)]
+    expected = [
+        reference_scores(x, y)[name] for x, y in zip(truth, picture, strict=True)
+    ]
     np.testing.assert_allclose(values, expected, atol=1e-4)
 
 
@@ -85,7 +68,9 @@ def test_groups_do_not_depend_on_the_batch(pairs):
     for suffix, members in groups.items():
         assert found[f"pairs{suffix}"] == len(members)
         for name in ("psnr", "ssim", "mae"):
-            expected = [reference(pairs[0][i], pairs[1][i])[name] for i in members]
+            expected = [
+                reference_scores(pairs[0][i], pairs[1][i])[name] for i in members
+            ]
             assert found[name + suffix] == pytest.approx(np.mean(expected), abs=1e-4)
     assert found["pairs_beyond_60"] == 1
 

@@ -75,6 +75,7 @@ def train(
     import keras
 
     from keras_ctsdg import CTSDG, callbacks, data, models
+    from keras_ctsdg.models.optimizer import get_optimizer
 
     model_path, backup = out / "model.keras", out / "backup"
     if model_path.exists() and not backup.exists() and not overwrite:
@@ -124,9 +125,9 @@ def train(
         edges=edges,
     )
     model.compile(
-        generator_optimizer=keras.optimizers.Adam(learning_rate, epsilon=1e-8),
-        discriminator_optimizer=keras.optimizers.Adam(
-            discriminator_learning_rate or learning_rate / 10, epsilon=1e-8
+        generator_optimizer=get_optimizer(None, learning_rate),
+        discriminator_optimizer=get_optimizer(
+            None, discriminator_learning_rate or learning_rate / 10
         ),
         loss_weights={
             "hole": hole_weight,

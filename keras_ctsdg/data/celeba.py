@@ -2,6 +2,7 @@
 
 from pathlib import Path, PurePath
 
+from keras_ctsdg.data.checks import check_choice
 from keras_ctsdg.data.dataset import InpaintingDataset
 from keras_ctsdg.data.images import ImageFiles
 from keras_ctsdg.data.masks import MaskFiles
@@ -58,8 +59,7 @@ def celeba(root, split="train", batch_size=6, image_size=256, **kwargs):
     model.evaluate(keras_ctsdg.data.celeba("celeba", split="test"))
     ```
     """
-    if split not in SPLITS:
-        raise ValueError(f"`split` must be one of {SPLITS}. Received: split={split!r}")
+    check_choice("split", split, SPLITS)
     root = Path(root)
     training = split == "train"
     partition = _find(root, PARTITIONS)

@@ -13,11 +13,9 @@ from keras_ctsdg.data.checks import (
     check_size,
 )
 from keras_ctsdg.data.edges import EDGES, gray_and_edge
-from keras_ctsdg.data.images import ImageError, ImageFiles
+from keras_ctsdg.data.images import ImageError, ImageFiles, center_box
 from keras_ctsdg.data.masks import MaskFiles, RandomIrregularMasks
-from keras_ctsdg.data.parcel import Parcel, is_worker, to_image
-
-KEYS = ("image", "gray", "edge", "mask")
+from keras_ctsdg.data.parcel import Parcel, is_worker, stack, to_image
 
 
 class InpaintingDataset(keras.utils.PyDataset):
@@ -166,7 +164,7 @@ class InpaintingDataset(keras.utils.PyDataset):
                 f"No picture of batch {index} can be used. Received: "
                 f"{', '.join(list(self.skipped)[:5])} and others"
             )
-        batch = _stack(items)
+        batch = stack(items)
         return Parcel(batch) if is_worker(self._owner) else batch
 
     def on_epoch_end(self):
@@ -216,7 +214,7 @@ class InpaintingDataset(keras.utils.PyDataset):
             picture is left out.
         """
         index, mask_index = self.pair(place)
-        picture = self._first_of(self._picture, index, len(self.images), self.shuffle)
+        picture = self._first_of(self.images, self._picture, index, self.shuffle)
         if picture is None:
             return None
         place = self._place_of_all(place)
@@ -226,7 +224,7 @@ class InpaintingDataset(keras.utils.PyDataset):
             which = (self.epoch, place) if self.shuffle else place
             mask = self.masks(which, self.image_size)
         else:
-            mask = self._first_of(self._mask, mask_index, len(self.masks))
+            mask = self._first_of(self.masks, self._mask, mask_index)
         return {"image": image, "gray": gray, "edge": edge, "mask": mask}
 
     def _place_of_all(self, place):
@@ -238,8 +236,8 @@ class InpaintingDataset(keras.utils.PyDataset):
         """The epoch's random order; another one each time all had their turn."""
         key = (self.epoch, turn)
         if key not in self._orders:
-            rng = np.random.default_rng([self.seed, 0, *key])
-            self._orders = {key: rng.permutation(len(self.images))}
+            order = self._rng(turn, "order").permutation(len(self.images))
+            self._orders = {key: order}
         return self._orders[key]
 
     def _rng(self, place, purpose):
@@ -252,28 +250,27 @@ class InpaintingDataset(keras.utils.PyDataset):
         height, width = self.image_size
         picture = self.images.load(index, shrink_to=2 * max(height, width))
         if self.center_crop:
-            picture = picture.crop(_center_box(picture.size, width / height))
+            picture = picture.crop(center_box(picture.size, width / height))
         return picture.resize((width, height), Image.Resampling.BILINEAR)
 
     def _mask(self, index):
         return self.masks.load(index, self.image_size)
 
-    def _first_of(self, load, index, count, replace=True):
+    def _first_of(self, files, load, index, replace=True):
         """What is read, or what is read in its place if it can't be."""
-        for i in range(count if replace else 1):
+        for i in range(len(files) if replace else 1):
+            at = (index + i) % len(files)
             try:
-                return load((index + i) % count)
+                return load(at)
             except ImageError as error:
                 if self.on_error == "raise":
                     raise
-                self._skip(load, (index + i) % count, error)
+                self._skip(files.name(at), error)
         if replace:
             raise ImageError(f"None can be used. Received: {list(self.skipped)[:5]}")
         return None
 
-    def _skip(self, load, index, error):
-        files = self.images if load == self._picture else self.masks
-        name = files.name(index)
+    def _skip(self, name, error):
         if name not in self.skipped:
             self.skipped[name] = str(error)
             warnings.warn(f"Skipped: {error}", stacklevel=2)
@@ -293,23 +290,3 @@ class InpaintingDataset(keras.utils.PyDataset):
                 )
             image = np.clip(image, 0, 255)
         return to_image(image)
-
-
-def _stack(items):
-    """A batch of items, in one piece of memory: fresh pages are few if it is large."""
-    sizes = [len(items) * items[0][key].size for key in KEYS]
-    memory = np.empty(sum(sizes), "float32")
-    batch = {}
-    for key, part in zip(KEYS, np.split(memory, np.cumsum(sizes)[:-1]), strict=True):
-        batch[key] = part.reshape(len(items), *items[0][key].shape)
-        np.stack([item[key] for item in items], out=batch[key])
-    return batch
-
-
-def _center_box(size, aspect):
-    """The largest box of that width by height amid a picture."""
-    width, height = size
-    box_width = max(1, min(width, round(height * aspect)))
-    box_height = max(1, min(height, round(width / aspect)))
-    left, top = (width - box_width) // 2, (height - box_height) // 2
-    return left, top, left + box_width, top + box_height

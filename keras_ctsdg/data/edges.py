@@ -3,6 +3,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from keras_ctsdg.data.checks import check_choice
+
 EDGES = ("clean", "wrapped")
 # scikit-image's thresholds; it holds the lower one in single precision.
 LOW, HIGH = np.float64(np.float32(0.1)), 0.2
@@ -32,8 +34,7 @@ def gray_and_edge(image, edges="clean", sigma=2.0):
     >>> gray.shape, edge.shape
     ((128, 128, 1), (128, 128, 1))
     """
-    if edges not in EDGES:
-        raise ValueError(f"`edges` must be one of {EDGES}. Received: edges={edges!r}")
+    check_choice("edges", edges, EDGES)
     image = np.asarray(image, "float32")
     if image.ndim != 3 or image.shape[-1] != 3:
         raise ValueError(
@@ -58,7 +59,7 @@ def _gray(levels):
 
 
 def canny(gray, sigma):
-    """`skimage.feature.canny(gray, sigma)` to the last bit, in half of its time.
+    """`skimage.feature.canny(gray, sigma)` to the last bit, in less time.
 
     What depends on the size alone is kept from picture to picture, and thin edges
     are sought only where the gradient is steep enough for one.

@@ -235,3 +235,12 @@ def _plain(picture, mode):
         )
         picture = Image.alpha_composite(background, picture)
     return picture.convert(mode)
+
+
+def center_box(size, aspect):
+    """The largest box of that width by height amid a picture."""
+    width, height = size
+    box_width = max(1, min(width, round(height * aspect)))
+    box_height = max(1, min(height, round(width / aspect)))
+    left, top = (width - box_width) // 2, (height - box_height) // 2
+    return left, top, left + box_width, top + box_height

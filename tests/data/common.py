@@ -53,3 +53,18 @@ def arrays(count, side=40):
     """Pictures that differ, as uint8 arrays `[side, side, 3]`."""
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, (side, side, 3), "uint8") for _ in range(count)]
+
+
+FLAT = {"image_size": 32, "batch_size": 2, "center_crop": False}
+
+
+def levels(*values, side=32):
+    """Pictures of one gray each, which tell their number."""
+    return [np.full((side, side, 3), value, "uint8") for value in values]
+
+
+def shown(dataset):
+    """The gray levels of an epoch's pictures, in order."""
+    batches = [dataset[i]["image"] for i in range(len(dataset))]
+    means = np.concatenate(batches).mean(axis=(1, 2, 3))
+    return np.rint((means + 1) * 127.5).astype(int).tolist()

@@ -1,5 +1,4 @@
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -8,23 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keras_ctsdg.data import InpaintingDataset, RandomIrregularMasks, gray_and_edge
-from keras_ctsdg.data.images import ImageError
 from keras_ctsdg.data.parcel import Parcel
-from tests.data.common import arrays, hole, photo
-
-FLAT = {"image_size": 32, "batch_size": 2, "center_crop": False}
-
-
-def levels(*values, side=32):
-    """Pictures of one gray each, which tell their number."""
-    return [np.full((side, side, 3), value, "uint8") for value in values]
-
-
-def shown(dataset):
-    """The gray levels of an epoch's pictures, in order."""
-    batches = [dataset[i]["image"] for i in range(len(dataset))]
-    means = np.concatenate(batches).mean(axis=(1, 2, 3))
-    return np.rint((means + 1) * 127.5).astype(int).tolist()
+from tests.data.common import FLAT, arrays, hole, levels, photo, shown
 
 
 def epochs(dataset, count=2):
@@ -259,96 +243,3 @@ def test_remainder():
     assert len(InpaintingDataset(levels(1, 2, 3), **FLAT)) == 2
     dataset = InpaintingDataset(levels(1, 2, 3), drop_remainder=True, **FLAT)
     assert [len(batch["mask"]) for batch in dataset] == [2]
-
-
-# === Errors ===
-
-
-def write_pictures(folder, bad=(1,)):
-    for i in range(4):
-        path = folder / f"{i}.png"
-        if i in bad:
-            path.write_text("no picture")
-        else:
-            Image.fromarray(levels(i)[0]).save(path)
-    return folder
-
-
-def test_a_bad_picture_stops_by_name(tmp_path):
-    dataset = InpaintingDataset(write_pictures(tmp_path), shuffle=False, **FLAT)
-    with pytest.raises(ImageError, match=r"Picture 1 of `images`.*Received: .*1\.png"):
-        dataset[0]
-
-
-def test_skipping_in_training_keeps_batches_full(tmp_path):
-    dataset = InpaintingDataset(write_pictures(tmp_path), on_error="skip", **FLAT)
-    with pytest.warns(UserWarning, match="Skipped: Picture 1") as caught:
-        seen = shown(dataset) + shown(dataset)
-    assert len(caught) == 1
-    assert len(seen) == 8
-    assert set(seen) == {0, 2, 3}
-    assert list(dataset.skipped) == [str(tmp_path / "1.png")]
-
-
-def test_skipping_in_evaluation_counts_nothing_twice(tmp_path):
-    dataset = InpaintingDataset(
-        write_pictures(tmp_path), on_error="skip", shuffle=False, **FLAT
-    )
-    with pytest.warns(UserWarning, match="Skipped"):
-        assert shown(dataset) == [0, 2, 3]
-    assert dataset.item(1) is None
-
-
-def test_nothing_left(tmp_path):
-    folder = write_pictures(tmp_path, bad=range(4))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for shuffle in (True, False):
-            dataset = InpaintingDataset(
-                folder, on_error="skip", shuffle=shuffle, **FLAT
-            )
-            with pytest.raises(ImageError, match="can be used. Received"):
-                dataset[0]
-
-
-@pytest.mark.parametrize("share", [0, 1])
-def test_a_mask_without_hole_or_rest(share):
-    masks = [Image.new("L", (32, 32), 255 * share), hole(32, 0.5)]
-    dataset = InpaintingDataset(levels(1, 2), masks, shuffle=False, **FLAT)
-    with pytest.raises(ImageError, match=r"Mask 0 must have a hole.*masks\[0\]"):
-        dataset[0]
-    dataset.on_error = "skip"
-    with pytest.warns(UserWarning, match="Skipped: Mask 0"):
-        assert dataset[0]["mask"].mean() == pytest.approx(0.5, abs=0.05)
-
-
-def test_masks_of_whole_numbers():
-    ones = np.zeros((32, 32), "uint8")
-    ones[:16] = 1
-    kwargs = {"shuffle": False, **FLAT}
-    for mask in (ones, ones.astype("int64"), 255 * ones, ones > 0, ones * 1.0):
-        item = InpaintingDataset(levels(1), [mask], **kwargs).item(0)
-        np.testing.assert_array_equal(item["mask"][..., 0], ones)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"batch_size": 0}, "Received: batch_size=0"),
-        ({"image_size": 0}, "Received: image_size=0"),
-        ({"image_size": (1, 2, 3)}, r"Received: image_size=\(1, 2, 3\)"),
-        ({"edges": "sharp"}, "Received: edges='sharp'"),
-        ({"sigma": 0}, "Received: sigma=0"),
-        ({"on_error": "ignore"}, "Received: on_error='ignore'"),
-        ({"shard": (2, 2)}, r"Received: shard=\(2, 2\)"),
-        ({"steps_per_epoch": 0}, "Received: steps_per_epoch=0"),
-        ({"augment": 3}, "Received: augment=3"),
-        ({"batch_size": 3, "drop_remainder": True}, "2 pictures, batch_size=3"),
-        ({"shard": (0, 3)}, "on each of the 3 shards"),
-        ({"images": []}, r"`images` must hold a picture.*Received: images=\[\]"),
-        ({"masks": "/nowhere"}, "Received: masks=/nowhere"),
-    ],
-)
-def test_bad_arguments(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        InpaintingDataset(**{"images": levels(1, 2), **kwargs})

@@ -40,12 +40,13 @@ def train(
         dataset,
         epochs=first_stage + fine_tuning_steps // steps_per_epoch,
         callbacks=[
-            keras.callbacks.BackupAndRestore(out / "backup", double_checkpoint=True),
             # Smaller steps, and the generator's batch statistics stay.
             keras_ctsdg.callbacks.FineTuning(first_stage, learning_rate=5e-5),
             keras_ctsdg.callbacks.Throughput(BATCH_SIZE),
             keras_ctsdg.callbacks.SampleSheets(out / "samples", validation[0]),
-            keras.callbacks.CSVLogger(out / "history.csv", append=True),
+            keras_ctsdg.callbacks.HistoryFile(out / "history.csv"),
+            # Last: an epoch counts once all of its files are written.
+            keras.callbacks.BackupAndRestore(out / "backup", double_checkpoint=True),
         ],
     )
     model.save(out / "model.keras")

@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from keras_ctsdg import callbacks, convert, data, layers, losses, metrics, models
+from keras_ctsdg.presets import from_preset, list_presets
 from keras_ctsdg.training import CTSDG
 
 __version__ = version("keras-ctsdg")
@@ -12,7 +13,9 @@ __all__ = [
     "callbacks",
     "convert",
     "data",
+    "from_preset",
     "layers",
+    "list_presets",
     "losses",
     "metrics",
     "models",

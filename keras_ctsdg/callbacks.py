@@ -1,5 +1,8 @@
 """What happens beside the steps of a training."""
 
+import csv
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -135,3 +138,84 @@ class Throughput(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["pictures_per_second"] = self._rate
+
+
+class HistoryFile(keras.callbacks.CSVLogger):
+    """Writes the logs of each epoch to a CSV file that an interruption can't spoil.
+
+    Resumed at an epoch, it keeps the rows of the epochs before and writes that
+    epoch and those behind it anew, whatever an interrupted training had written.
+
+    Args:
+        filename: Path of the file.
+
+    Example:
+
+    ```python
+    history = keras_ctsdg.callbacks.HistoryFile("history.csv")
+    model.fit(dataset, initial_epoch=3, epochs=10, callbacks=[history])
+    ```
+    """
+
+    def __init__(self, filename):
+        super().__init__(str(filename), append=True)
+
+    def on_train_begin(self, logs=None):
+        # Where training is resumed is known only when the first epoch begins.
+        self._is_open = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._is_open:
+            return
+        self._is_open = True
+        self._forget_from(epoch)
+        super().on_train_begin(logs)
+
+    def _forget_from(self, epoch):
+        path = Path(self.filename)
+        if not path.exists():
+            return
+        with open(path, newline="") as file:
+            rows = list(csv.reader(file))
+        kept = [row for row in rows[1:] if int(row[0]) < epoch]
+        with open(path, "w", newline="") as file:
+            csv.writer(file).writerows(rows[:1] + kept if kept else [])
+
+
+class InterruptBetweenSteps(keras.callbacks.Callback):
+    """Lets Ctrl-C end a training between two steps, never while a file is written.
+
+    A context manager around `fit`, which raises `KeyboardInterrupt` after the step
+    that is under way. A second Ctrl-C ends at once.
+
+    Example:
+
+    ```python
+    with keras_ctsdg.callbacks.InterruptBetweenSteps() as interrupt:
+        model.fit(dataset, epochs=10, callbacks=[interrupt])
+    ```
+    """
+
+    def __enter__(self):
+        self._asked = False
+        self._previous = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_):
+        signal.signal(signal.SIGINT, self._previous)
+
+    def _ask(self, *_):
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        print(
+            "\nStopping after this step. Ctrl-C again stops at once.", file=sys.stderr
+        )
+
+    def _stop_if_asked(self, batch=None, logs=None):
+        if self._asked:
+            raise KeyboardInterrupt
+
+    on_train_batch_begin = _stop_if_asked
+    on_train_batch_end = _stop_if_asked
+    on_test_batch_end = _stop_if_asked

@@ -4,18 +4,33 @@ One explicit name map a source. Values are numpy arrays in the source's layout:
 kernels as `[out, in, height, width]`.
 """
 
+import hashlib
+import zipfile
+from pathlib import Path
+
 import numpy as np
 
-from keras_ctsdg.models.generator import DECODER, ENCODER
+from keras_ctsdg.mindspore import read_mindspore_parts
+from keras_ctsdg.models import Discriminator, Generator
+from keras_ctsdg.name_maps import (
+    discriminator_names,
+    generator_names,
+    match,
+    vgg16_names,
+)
+from keras_ctsdg.preset_files import (
+    check_free,
+    is_name,
+    preset_folder,
+    write_preset,
+)
+from keras_ctsdg.training import CTSDG
 
-_NORM = {
-    "weight": "gamma",
-    "bias": "beta",
-    "running_mean": "moving_mean",
-    "running_var": "moving_variance",
-}
-_CONV = {"weight": "kernel", "bias": "bias"}
-_SPECTRAL = {"weight_orig": "kernel", "weight_u": "u", "weight_v": "v"}
+PARTS = ("generator", "discriminator")
+# What weights of either kind expect, beside edges of the wrapped picture.
+UPSAMPLING = {"PyTorch": "half_pixel", "MindSpore": "align_corners"}
+# The authors' file has 0.2 GB; optimizers would make it three times that.
+MAX_BYTES = 2**32
 
 
 def load_authors_state(model, generator=None, discriminator=None):
@@ -50,11 +65,9 @@ def load_authors_state(model, generator=None, discriminator=None):
         )
     assignments = []
     if generator is not None:
-        assignments += _match(
-            model.generator, generator, generator_names(), "generator"
-        )
+        assignments += match(model.generator, generator, generator_names(), "generator")
     if discriminator is not None:
-        assignments += _match(
+        assignments += match(
             model.discriminator, discriminator, discriminator_names(), "discriminator"
         )
     for variable, value in assignments:
@@ -91,119 +104,162 @@ def load_torchvision_vgg16(vgg, state):
         for name, value in state.items()
         if not name.startswith("classifier.") and name.rpartition(".")[0] not in deeper
     }
-    for variable, value in _match(vgg, state, names, "state"):
+    for variable, value in match(vgg, state, names, "state"):
         variable.assign(value)
 
 
-# === Name maps: the source's name -> the path of our variable ===
+# === Checkpoints ===
 
 
-def generator_names():
-    """The authors' generator: `{their name: path of our variable}`."""
-    names = {}
-    for stream in ("texture", "structure"):
-        for i in range(1, len(ENCODER) + 1):
-            theirs, ours = f"ec_{stream}_{i}", f"{stream}_encoder_{i}"
-            names[f"{theirs}.conv.weight"] = f"{ours}/kernel"
-            if i > 1:
-                names |= _rename(f"{theirs}.bn", f"{ours}_norm", _NORM)
-        for i in range(1, len(DECODER) + 1):
-            theirs, ours = f"dc_{stream}_{i}", f"{stream}_decoder_{i}"
-            names[f"{theirs}.conv.weight"] = f"{ours}/kernel"
-            names |= _rename(f"{theirs}.bn", f"{ours}_norm", _NORM)
-    for stream, ours in (
-        ("structure", "projected_edge"),
-        ("texture", "projected_image"),
-    ):
-        head = f"{stream}_feature_projection"
-        for i in (1, 2):
-            theirs = f"{head}.{stream}_resolver"
-            names[f"{theirs}.conv{i}.weight"] = f"{ours}_conv_{i}/kernel"
-            names |= _rename(f"{theirs}.bn{i}", f"{ours}_norm_{i}", _NORM)
-        names |= _rename(f"{head}.out_layer.0", f"{ours}_logits", _CONV)
-    for stream in ("structure", "texture"):
-        names[f"bigff.{stream}_gamma"] = f"gated_fusion/{stream}_gamma"
-        gate = f"gated_fusion/{stream}_gate"
-        names |= _rename(f"bigff.{stream}_gate.0", gate, _CONV)
-    scale = "contextual_aggregation/multi_scale"
-    for i in range(4):
-        names |= _rename(f"cfa.msfa.dilated_conv_{i}.0", f"{scale}/dilated_{i}", _CONV)
-    names |= _rename("cfa.msfa.weight_calc.0", f"{scale}/weight_hidden", _CONV)
-    names |= _rename("cfa.msfa.weight_calc.2", f"{scale}/weight_scores", _CONV)
-    names |= _rename("fusion_layer1.0", "refinement_down", _CONV)
-    names |= _rename("fusion_layer2.0", "refinement_merge", _CONV)
-    names |= _rename("out_layer.0", "output_logits", _CONV)
-    return names
+def convert_checkpoint(source, destination, dtype="float32", overwrite=False):
+    """Makes a preset of a checkpoint of the original implementations.
 
+    Either all of it is converted or nothing is written. No code of the file is run.
 
-def discriminator_names():
-    """The authors' discriminator: `{their name: path of our variable}`."""
-    names = {}
-    for branch in ("texture", "structure"):
-        for i in range(1, 6):
-            theirs, ours = f"{branch}_branch.conv{i}.0", f"{branch}_conv_{i}"
-            names |= _rename(theirs, ours, _SPECTRAL)
-    names |= _rename("edge_detector.projection.0", "edge_conv_1", _CONV)
-    names |= _rename("edge_detector.projection.1", "edge_norm_1", _NORM)
-    names |= _rename("edge_detector.res_layer.0", "edge_conv_2", _CONV)
-    names |= _rename("edge_detector.res_layer.1", "edge_norm_2", _NORM)
-    names |= _rename("edge_detector.res_layer.3", "edge_conv_3", _CONV)
-    names |= _rename("edge_detector.res_layer.4", "edge_norm_3", _NORM)
-    names |= _rename("edge_detector.out_layer.0", "edge_logits", _CONV)
-    return names
+    Args:
+        source: Path of the authors' PyTorch file (`.pt`: both networks, or a bare
+            state dict of the generator; needs the extra `torch`), or of the
+            MindSpore port's `generator_*.ckpt`, whose `discriminator_*.ckpt` is
+            taken along if it lies beside it.
+        destination: Str, the name under which the preset is installed, such as
+            `"celeba"`; or the path of a folder (a `pathlib.Path`, or a str that is
+            no plain word).
+        dtype: `"float32"`, or `"float16"` for half the size. Defaults to
+            `"float32"`.
+        overwrite: Bool, whether a preset that is there is replaced. Defaults to
+            `False`.
 
+    Returns:
+        `pathlib.Path` of the preset's folder.
 
-def vgg16_names():
-    """torchvision's VGG16 up to block 3: `{their name: path of our variable}`."""
-    places = {0: (1, 1), 2: (1, 2), 5: (2, 1), 7: (2, 2)}
-    places |= {10: (3, 1), 12: (3, 2), 14: (3, 3)}
-    names = {}
-    for index, (block, i) in places.items():
-        names |= _rename(f"features.{index}", f"block{block}_conv{i}", _CONV)
-    return names
+    Raises:
+        ValueError: If an argument breaks a rule above, or a tensor is missing,
+            unexpected, of another shape or not finite; all are listed.
+        ImportError: If PyTorch is needed and not installed.
 
+    Example:
 
-def _rename(theirs, ours, leaves):
-    return {f"{theirs}.{leaf}": f"{ours}/{name}" for leaf, name in leaves.items()}
-
-
-# === Matching ===
-
-
-def _match(network, state, names, argument):
-    """Pairs (variable, value), or an error that lists all that does not fit."""
-    variables = {variable.path: variable for variable in network.weights}
-    state = {name: value for name, value in state.items() if not _ignored(name)}
-    problems = [f"missing: {name}" for name in names if name not in state]
-    problems += [f"unexpected: {name}" for name in state if name not in names]
-    assignments = []
-    for name, path in names.items():
-        if name not in state:
-            continue
-        value, variable = np.asarray(state[name]), variables[path]
-        expected = _source_shape(tuple(variable.shape))
-        if value.shape != expected:
-            problems.append(f"misshapen: {name} {value.shape}, expected {expected}")
-        elif value.ndim == 4:
-            assignments.append((variable, value.transpose(2, 3, 1, 0)))
-        else:
-            assignments.append((variable, value.reshape(variable.shape)))
-    if problems:
+    ```python
+    keras_ctsdg.convert.convert_checkpoint("CelebA.pt", "celeba")
+    model = keras_ctsdg.from_preset("celeba")
+    ```
+    """
+    source = Path(source)
+    named = is_name(destination)
+    folder = preset_folder(destination) if named else Path(destination)
+    check_free(folder, overwrite, "destination")
+    if not source.is_file():
         raise ValueError(
-            f"`{argument}` must hold the network's tensors, all and no others. "
-            f"Received: {len(state)} tensors, of which do not fit:\n  "
-            + "\n  ".join(problems)
+            f"`source` must be a file that exists. Received: source={source}"
         )
-    return assignments
+    kind = "MindSpore" if source.suffix == ".ckpt" else "PyTorch"
+    parts, step = _READERS[kind](source)
+    model = _fitting_model(parts, UPSAMPLING[kind])
+    load_authors_state(model, **parts)
+    with open(source, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    record = {
+        "source": {"file": source.name, "format": kind, "sha256": digest},
+        "license": {"PyTorch": "mit", "MindSpore": "apache-2.0"}[kind],
+    }
+    if step is not None:
+        record["step"] = step
+    write_preset(model, folder, dtype, overwrite, record)
+    return folder
 
 
-def _ignored(name):
-    """Counters, and `features`, under which a branch's `conv1` is saved again."""
-    return name.endswith("num_batches_tracked") or "_branch.features." in name
+def read_torch(path):
+    """Reads a PyTorch file of tensors, by the loader that runs no code.
+
+    Args:
+        path: `pathlib.Path` of the file.
+
+    Returns:
+        What the file holds, tensors as numpy arrays.
+
+    Raises:
+        ValueError: If the file holds more than tensors, is damaged or too large.
+        ImportError: If PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            "PyTorch's files are read by PyTorch. Install it with "
+            f'`pip install "keras-ctsdg[torch]"`. Received: {path}'
+        ) from error
+    size = _unpacked_size(path)
+    if size > MAX_BYTES:
+        raise ValueError(
+            f"A PyTorch file must unpack to less than {MAX_BYTES >> 30} GiB. "
+            f"Received: {path}, {size} bytes"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    # Damage and forbidden code raise nearly anything.
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise ValueError(
+            "A PyTorch file must be whole and hold tensors alone; code in it is not "
+            f"run. Received: {path}, {reason}"
+        ) from error
+    return _as_arrays(content)
 
 
-def _source_shape(shape):
-    """Our shape as the source has it: kernels turned, scalars as one element."""
-    if len(shape) == 4:
-        return (shape[3], shape[2], shape[0], shape[1])
-    return shape or (1,)
+def _unpacked_size(path):
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
+
+
+def _as_arrays(content):
+    if isinstance(content, dict):
+        return {name: _as_arrays(value) for name, value in content.items()}
+    return content.numpy() if hasattr(content, "numpy") else content
+
+
+def _read_torch_parts(path):
+    """The authors' file: state dicts by part, and the training step."""
+    content = read_torch(path)
+    parts = content
+    if isinstance(content, dict) and "generator" not in content:
+        parts, content = {"generator": content}, {}
+    if not isinstance(content, dict) or not all(
+        isinstance(parts[part], dict) for part in PARTS if part in parts
+    ):
+        raise ValueError(
+            "`source` must hold the authors' state dicts. "
+            f"Received: source={path}, with {_kinds(parts)}"
+        )
+    return {part: parts[part] for part in PARTS if part in parts}, content.get("n_iter")
+
+
+def _kinds(content):
+    if not isinstance(content, dict):
+        return type(content).__name__
+    return {name: type(value).__name__ for name, value in content.items()}
+
+
+_READERS = {"PyTorch": _read_torch_parts, "MindSpore": read_mindspore_parts}
+
+
+def _fitting_model(parts, upsampling):
+    """A `CTSDG` as wide as the checkpoint; what does not fit it is listed later."""
+    filters = _width(parts["generator"])
+    judged = parts.get("discriminator") is not None
+    return CTSDG(
+        Generator(filters=filters, upsampling=upsampling),
+        Discriminator(filters=filters) if judged else None,
+        edges="wrapped",
+    )
+
+
+def _width(state):
+    first = np.asarray(state.get("ec_texture_1.conv.weight", ()))
+    width = first.shape[0] if first.ndim == 4 else 0
+    # Memory is taken for a network only if the file filled about as much.
+    total = sum(np.size(value) for value in state.values())
+    if width and width % 4 == 0 and 4 * total >= 52_000_000 * (width / 64) ** 2:
+        return width
+    return 64

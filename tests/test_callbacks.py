@@ -1,10 +1,20 @@
+import csv
+import os
+import signal
+
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 import keras_ctsdg
-from keras_ctsdg.callbacks import FineTuning, SampleSheets, Throughput
+from keras_ctsdg.callbacks import (
+    FineTuning,
+    HistoryFile,
+    InterruptBetweenSteps,
+    SampleSheets,
+    Throughput,
+)
 from keras_ctsdg.models import Discriminator, Generator
 from tests.common import TRACES, random_batch, to_numpy
 
@@ -121,3 +131,51 @@ def test_throughput_is_in_the_history(model):
         random_batch(4), batch_size=1, verbose=0, callbacks=[Throughput(1)]
     ).history
     assert 0 < history["pictures_per_second"][0] < 1000
+
+
+def write_epochs(path, epochs, loss):
+    """What `fit` has a callback do, without the steps."""
+    history = HistoryFile(path)
+    history.on_train_begin()
+    for epoch in epochs:
+        history.on_epoch_begin(epoch)
+        history.on_epoch_end(epoch, {"loss": loss, "val_loss": loss})
+    history.on_train_end()
+    with open(path, newline="") as file:
+        return [(row["epoch"], row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_history_of_a_resumed_training_has_each_epoch_once(tmp_path):
+    path = tmp_path / "history.csv"
+    write_epochs(path, range(3), 1.0)
+    # Epoch 2 was written, but not all of its files were.
+    rows = write_epochs(path, range(2, 4), 0.5)
+    assert rows == [("0", "1.0"), ("1", "1.0"), ("2", "0.5"), ("3", "0.5")]
+    assert write_epochs(path, [], 2.0) == rows
+    assert write_epochs(path, range(1), 2.0) == [("0", "2.0")]
+
+
+class CtrlC(keras.callbacks.Callback):
+    def __init__(self, times=1):
+        super().__init__()
+        self.times = times
+        self.ended = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        for _ in range(self.times):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.ended.append(batch)
+
+
+@pytest.mark.parametrize(("times", "ended"), [(1, [0]), (2, [])])
+def test_interrupt_waits_for_the_step(model, times, ended, capsys):
+    before = signal.getsignal(signal.SIGINT)
+    pressed = CtrlC(times)
+    with pytest.raises(KeyboardInterrupt), InterruptBetweenSteps() as interrupt:
+        callbacks = [pressed, interrupt]
+        model.fit(random_batch(2), batch_size=1, verbose=0, callbacks=callbacks)
+    assert pressed.ended == ended
+    assert "Stopping after this step" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before

@@ -7,7 +7,9 @@ import sys
 import typer
 from rich.console import Console
 
+from keras_ctsdg.cli.convert import convert
 from keras_ctsdg.cli.evaluate import evaluate
+from keras_ctsdg.cli.presets import presets
 from keras_ctsdg.cli.quickstart import quickstart
 from keras_ctsdg.cli.train import train
 
@@ -16,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (quickstart, train, evaluate):
+for command in (quickstart, train, evaluate, convert, presets):
     app.command()(command)
 error_console = Console(stderr=True)
 
@@ -27,7 +29,7 @@ def main():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         app()
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         fail(error)
     except Exception as error:
         message = message_within(error)

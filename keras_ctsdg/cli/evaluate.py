@@ -10,7 +10,9 @@ from keras_ctsdg.cli.data import open_dataset
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A saved model, `.keras`.")],
+    model: Annotated[
+        str, typer.Argument(help="A preset's name or folder, or a `.keras` file.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     images: Annotated[
         Path | None, typer.Option(help="Folder or zip of pictures.")
@@ -37,9 +39,7 @@ def evaluate(
     evaluation.txt, .json and .csv (PSNR, SSIM and mean absolute error by hole
     share), pairs.csv and a sheet of the best, median and worst pairs.
     """
-    import keras
-
-    from keras_ctsdg import CTSDG
+    from keras_ctsdg import from_preset
     from keras_ctsdg.evaluation import (
         draw_extremes,
         evaluate_pairs,
@@ -47,13 +47,7 @@ def evaluate(
         write_results,
     )
 
-    if not model.is_file():
-        raise ValueError(f"MODEL must be a `.keras` file. Received: {model}")
-    loaded = keras.saving.load_model(model)
-    if not isinstance(loaded, CTSDG):
-        raise ValueError(
-            f"MODEL must hold a CTSDG. Received: {model}, a {type(loaded).__name__}"
-        )
+    loaded = from_preset(model, with_discriminator=False)
     dataset = open_dataset(
         images,
         masks,

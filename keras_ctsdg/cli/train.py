@@ -147,19 +147,22 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     samples = (dataset if validation is None else validation)[0]
     try:
-        model.fit(
-            dataset,
-            epochs=total,
-            validation_data=validation,
-            callbacks=[
-                keras.callbacks.BackupAndRestore(backup, double_checkpoint=True),
-                callbacks.FineTuning(epochs, fine_tuning_learning_rate),
-                callbacks.Throughput(batch_size),
-                callbacks.SampleSheets(out / "samples", samples),
-                keras.callbacks.CSVLogger(out / "history.csv", append=backup.exists()),
-                keras.callbacks.ModelCheckpoint(model_path),
-            ],
-        )
+        with callbacks.InterruptBetweenSteps() as interrupt:
+            model.fit(
+                dataset,
+                epochs=total,
+                validation_data=validation,
+                callbacks=[
+                    interrupt,
+                    callbacks.FineTuning(epochs, fine_tuning_learning_rate),
+                    callbacks.Throughput(batch_size),
+                    callbacks.SampleSheets(out / "samples", samples),
+                    callbacks.HistoryFile(out / "history.csv"),
+                    keras.callbacks.ModelCheckpoint(model_path),
+                    # Last: an epoch counts once all of its files are written.
+                    keras.callbacks.BackupAndRestore(backup, double_checkpoint=True),
+                ],
+            )
     except KeyboardInterrupt:
         Console(stderr=True).print(
             "\nInterrupted. The same command goes on after the last whole epoch."

@@ -23,12 +23,13 @@ class BaseCTSDG(Doors):
     Its subclasses in `keras_ctsdg.training` take the gradients.
     """
 
-    def __init__(self, generator, discriminator, edges="clean", **kwargs):
+    def __init__(self, generator, discriminator=None, edges="clean", **kwargs):
         for name, network, kind in (
             ("generator", generator, Generator),
             ("discriminator", discriminator, Discriminator),
         ):
-            if not isinstance(network, kind):
+            left_out = network is None and kind is Discriminator
+            if not left_out and not isinstance(network, kind):
                 raise ValueError(
                     f"`{name}` must be a `keras_ctsdg.models.{kind.__name__}`. "
                     f"Received: {name}={network} of type {type(network).__name__}"
@@ -192,8 +193,14 @@ class BaseCTSDG(Doors):
                 `keras.Model.compile`. Defaults to `True`.
 
         Raises:
-            ValueError: If a weight is given for a term that does not exist.
+            ValueError: If a weight is given for a term that does not exist, or the
+                model has no discriminator.
         """
+        if self.discriminator is None:
+            raise ValueError(
+                "A model without a discriminator only fills pictures. To train it, "
+                "make a `CTSDG` with one. Received: discriminator=None"
+            )
         loss_weights = dict(loss_weights or {})
         unknown = sorted(set(loss_weights) - set(losses.LOSS_WEIGHTS))
         if unknown:

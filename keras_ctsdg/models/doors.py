@@ -37,6 +37,43 @@ class Doors(keras.Model):
     def predict_on_batch(self, x):
         return super().predict_on_batch(_admit(x))
 
+    def save_to_preset(
+        self, folder, dtype="float32", with_discriminator=True, overwrite=False
+    ):
+        """Writes the networks to a folder, for `keras_ctsdg.from_preset`.
+
+        With Keras' own files of a model and a model card; without the optimizers of
+        a training, for which `save` is.
+
+        Args:
+            folder: Path of the folder. It must not exist yet, or be empty.
+            dtype: `"float32"`, or `"float16"` for kernels of half the size. Defaults
+                to `"float32"`.
+            with_discriminator: Bool. `False` writes the generator alone, which is
+                enough to fill pictures. Defaults to `True`.
+            overwrite: Bool, whether a preset that is there is replaced. Defaults to
+                `False`.
+
+        Raises:
+            ValueError: If an argument breaks a rule above.
+
+        Example:
+
+        ```python
+        model.save_to_preset("faces", dtype="float16", with_discriminator=False)
+        model = keras_ctsdg.from_preset("faces")
+        ```
+        """
+        # A later room, whose door this is.
+        from keras_ctsdg.preset_files import write_preset
+
+        model, record = self, {}
+        if not with_discriminator:
+            model = type(self)(self.generator, edges=self.edges)
+        if self.compiled:
+            record["step"] = int(keras.ops.convert_to_numpy(self.optimizer.iterations))
+        write_preset(model, folder, dtype, overwrite, record)
+
 
 def _with_epochs_of(dataset, kwargs):
     """Lets a data set that has an order of its own follow the epochs of `fit`.

@@ -19,7 +19,8 @@ CTSDG.__doc__ = """CTSDG: fills holes in pictures, and is trained to, as a GAN.
 
     Args:
         generator: A `keras_ctsdg.models.Generator`.
-        discriminator: A `keras_ctsdg.models.Discriminator`.
+        discriminator: A `keras_ctsdg.models.Discriminator`, or `None` for a model
+            that fills pictures and is not trained. Defaults to `None`.
         edges: `"clean"` or `"wrapped"`, which gray and edge the weights expect: of
             the picture, or of the picture as the original implementations wrap it
             into bytes. Defaults to `"clean"`; weights of theirs need `"wrapped"`.

@@ -53,8 +53,7 @@ def load_authors_state(model, generator=None, discriminator=None):
     Example:
 
     ```python
-    checkpoint = torch.load("CelebA.pt", weights_only=True)
-    state = {k: v.numpy() for k, v in checkpoint["generator"].items()}
+    state = keras_ctsdg.convert.read_torch(Path("CelebA.pt"))["generator"]
     keras_ctsdg.convert.load_authors_state(model, generator=state)
     ```
     """
@@ -92,20 +91,30 @@ def load_torchvision_vgg16(vgg, state):
 
     ```python
     vgg = keras_ctsdg.models.VGG16Features(weights=None)
-    file = torch.load("vgg16-397923af.pth", weights_only=True)
-    state = {k: v.numpy() for k, v in file.items()}
+    state = keras_ctsdg.convert.read_torch(Path("vgg16-397923af.pth"))
     keras_ctsdg.convert.load_torchvision_vgg16(vgg, state)
     ```
     """
-    names = vgg16_names()
+    state = torchvision_features(state)
+    for variable, value in match(vgg, state, vgg16_names(), "state"):
+        variable.assign(value)
+
+
+def torchvision_features(state):
+    """Those of torchvision's tensors of VGG16 that are not deeper than the third pool.
+
+    Args:
+        state: Dict of torchvision's names and arrays.
+
+    Returns:
+        Dict, without the deeper convolutions and the classifier.
+    """
     deeper = {f"features.{i}" for i in (17, 19, 21, 24, 26, 28)}
-    state = {
+    return {
         name: value
         for name, value in state.items()
         if not name.startswith("classifier.") and name.rpartition(".")[0] not in deeper
     }
-    for variable, value in match(vgg, state, names, "state"):
-        variable.assign(value)
 
 
 # === Checkpoints ===

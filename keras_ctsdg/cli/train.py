@@ -43,7 +43,10 @@ def train(
     adversarial_weight: Weight = 0.1,
     intermediate_weight: Weight = 1.0,
     vgg: Annotated[
-        str, typer.Option(help="`imagenet`; `none` trains without those losses.")
+        str,
+        typer.Option(
+            help="`imagenet`, a file of VGG16's weights, or `none` for no such losses."
+        ),
     ] = "imagenet",
     filters: Annotated[int, typer.Option(min=4, help="Width; 64 is full.")] = 64,
     upsampling: str = "half_pixel",
@@ -83,8 +86,6 @@ def train(
             "--out must not hold a finished training, unless with --overwrite. "
             f"Received: --out {out}"
         )
-    if vgg not in ("imagenet", "none"):
-        raise ValueError(f"--vgg must be imagenet or none. Received: --vgg {vgg}")
     epochs = -(-steps // steps_per_epoch)
     total = epochs - (-fine_tuning_steps // steps_per_epoch)
     if total == 0:
@@ -137,7 +138,7 @@ def train(
             "adversarial": adversarial_weight,
             "intermediate": intermediate_weight,
         },
-        perceptual_network=models.VGG16Features() if vgg == "imagenet" else None,
+        perceptual_network=None if vgg == "none" else models.VGG16Features(vgg),
     )
     console = Console()
     console.print(

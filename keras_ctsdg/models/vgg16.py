@@ -1,22 +1,39 @@
 import keras
-from keras import layers
+from keras import layers, ops
 
 # The convolutions of blocks 1 to 3: the paper looks no deeper.
 BLOCKS = ((64, 2), (128, 2), (256, 3))
+SCALINGS = ("as_is", "unit", "caffe")
+# ImageNet's, of blue, green and red in [0, 255].
+CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class VGG16Features(keras.Model):
     """VGG16 up to its third pooling, which the perceptual and style losses use.
 
-    Frozen. Pictures are taken in [-1, 1] as they are, without ImageNet's mean and
-    scale: the loss weights were tuned that way.
+    Frozen. Torchvision's weights see pictures in [-1, 1] as they are, without
+    ImageNet's mean and scale: the loss weights were tuned that way. Other weights
+    see what their own network was trained on.
 
     Args:
-        weights: `"imagenet"` (KerasHub's preset `vgg_16_imagenet`, a conversion of
-            torchvision's weights; fetched once) or `None`, for random weights that
-            `keras_ctsdg.convert.load_torchvision_vgg16` or `load_weights` replaces.
+        weights: One of
+
+            - `"imagenet"`: KerasHub's preset `vgg_16_imagenet`, a conversion of
+              torchvision's weights, which is fetched once;
+            - the path of torchvision's file (`.pth`; needs the extra `torch`), of a
+              file of Keras' (`.h5`, such as that of `keras.applications`, or
+              `.keras`);
+            - a model: of KerasHub, KerasCV or `keras.applications`, or another
+              `VGG16Features`;
+            - `None`: random weights, to be replaced.
+
             Defaults to `"imagenet"`.
+        input_scaling: What the weights see of a picture: `"as_is"`, [-1, 1];
+            `"unit"`, [0, 1]; `"caffe"`, blue, green and red in [0, 255] less
+            ImageNet's mean; or `"auto"`, by where the weights are from: KerasCV
+            `"unit"`, other Keras models and `.h5` `"caffe"`, all else `"as_is"`.
+            Defaults to `"auto"`.
         dtype: Dtype policy of the layers. Defaults to Keras' global policy.
         name: String, the name of the model. Defaults to `"vgg16_features"`.
         **kwargs: Further arguments of `keras.Model`.
@@ -29,7 +46,7 @@ class VGG16Features(keras.Model):
         `[B, H / 8, W / 8, 256]`.
 
     Raises:
-        ValueError: If `weights` is none of the above.
+        ValueError: If an argument is none of the above, or the weights do not fit.
         OSError: If the ImageNet weights are asked for and can't be fetched.
 
     Example:
@@ -42,20 +59,33 @@ class VGG16Features(keras.Model):
         - [Simonyan and Zisserman, 2014](https://arxiv.org/abs/1409.1556)
     """
 
-    def __init__(self, weights="imagenet", dtype=None, name="vgg16_features", **kwargs):
-        if weights not in (None, "imagenet"):
+    def __init__(
+        self,
+        weights="imagenet",
+        input_scaling="auto",
+        dtype=None,
+        name="vgg16_features",
+        **kwargs,
+    ):
+        if input_scaling not in ("auto", *SCALINGS):
             raise ValueError(
-                '`weights` must be "imagenet" or None. For a file of torchvision\'s, '
-                "pass None and hand its tensors to "
-                "`keras_ctsdg.convert.load_torchvision_vgg16`. "
-                f"Received: weights={weights!r}"
+                f"`input_scaling` must be one of {('auto', *SCALINGS)}. "
+                f"Received: input_scaling={input_scaling!r}"
             )
-        # Asked first: without a network this fails before a graph is built.
-        source = _imagenet_backbone() if weights == "imagenet" else None
+        state, expected = None, "as_is"
+        if weights is not None:
+            # A later room, which knows files; asked first, for it may fail.
+            from keras_ctsdg.vgg16_weights import fill_vgg16, read_vgg16
+
+            state, expected = read_vgg16(weights)
+        if input_scaling == "auto":
+            input_scaling = expected
 
         # === Functional Model ===
         image = keras.Input((None, None, 3), name="image")
         x, pooled = image, []
+        if input_scaling != "as_is":
+            x = _InputScaling(input_scaling, dtype=dtype, name="input_scaling")(x)
         for block, (width, convolutions) in enumerate(BLOCKS, start=1):
             for i in range(1, convolutions + 1):
                 x = layers.Conv2D(
@@ -73,15 +103,15 @@ class VGG16Features(keras.Model):
             pooled.append(x)
         super().__init__(inputs=image, outputs=pooled, dtype=dtype, name=name, **kwargs)
         self.trainable = False
-        if source is not None:
-            for layer in self.layers:
-                if layer.weights:
-                    layer.set_weights(source.get_layer(layer.name).get_weights())
+        self.input_scaling = input_scaling
+        if state is not None:
+            fill_vgg16(self, state)
 
     def get_config(self):
         # Saved with its numbers, it never has to be fetched again.
         return {
             "weights": None,
+            "input_scaling": self.input_scaling,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "name": self.name,
         }
@@ -91,16 +121,22 @@ class VGG16Features(keras.Model):
         return cls(**config)
 
 
-def _imagenet_backbone():
-    import keras_hub
+# === Layers ===
 
-    try:
-        return keras_hub.models.VGGBackbone.from_preset("vgg_16_imagenet")
-    except Exception as error:
-        raise OSError(
-            "The ImageNet weights of VGG16 could not be fetched (KerasHub preset "
-            "`vgg_16_imagenet`). Connect this machine once, or pass "
-            "`VGG16Features(weights=None)` and load torchvision's tensors with "
-            "`keras_ctsdg.convert.load_torchvision_vgg16`, or train with "
-            "`perceptual_network=None`. Received: weights='imagenet'"
-        ) from error
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class _InputScaling(layers.Layer):
+    """Pictures in [-1, 1] as other networks take them."""
+
+    def __init__(self, kind, **kwargs):
+        super().__init__(**kwargs)
+        self.kind = kind
+
+    def call(self, inputs):
+        if self.kind == "unit":
+            return (inputs + 1.0) / 2
+        blue_green_red = ops.flip((inputs + 1.0) * 127.5, axis=-1)
+        return blue_green_red - ops.convert_to_tensor(CAFFE_MEAN, self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "kind": self.kind}

@@ -216,6 +216,5 @@ class InterruptBetweenSteps(keras.callbacks.Callback):
         if self._asked:
             raise KeyboardInterrupt
 
-    on_train_batch_begin = _stop_if_asked
     on_train_batch_end = _stop_if_asked
     on_test_batch_end = _stop_if_asked

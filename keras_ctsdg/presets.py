@@ -90,7 +90,7 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
         policy = keras.dtype_policies.serialize(keras.dtype_policies.get(dtype))
         for network in _networks(config).values():
             network["config"]["dtype"] = policy
-    model = keras.saving.deserialize_keras_object(config)
+    model = _restore(config, path)
     if load_weights:
         _load_weights(model, path)
     return model
@@ -242,6 +242,15 @@ def _check_config(config, path):
             f"The weights must be as large as the network. Received: {path}, "
             f"{weights_size(path)} bytes for filters={max(filters)}"
         )
+
+
+def _restore(config, path):
+    try:
+        return keras.saving.deserialize_keras_object(config)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The model can't be made of {CONFIG}: {error}. Received: {path}"
+        ) from error
 
 
 def _load_weights(model, path):

@@ -122,3 +122,55 @@ def reference_scores(truth, picture):
         ),
         "mae": np.abs(truth - picture).mean(),
     }
+
+
+# === Checkpoints of the originals ===
+
+
+def source_state(network, names, seed=0):
+    """A state dict in the source's layout, of the size of our network."""
+    rng = np.random.default_rng(seed)
+    shapes = {v.path: tuple(v.shape) for v in network.weights}
+    state = {}
+    for name, path in names.items():
+        shape = shapes[path]
+        if len(shape) == 4:
+            shape = (shape[3], shape[2], shape[0], shape[1])
+        state[name] = rng.normal(size=shape or (1,)).astype("float32")
+    return state
+
+
+def write_torch(path, **content):
+    """A PyTorch file of nested dicts of arrays."""
+    import torch
+
+    def tensors(value):
+        if isinstance(value, dict):
+            return {name: tensors(item) for name, item in value.items()}
+        return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+    torch.save(tensors(content), path)
+    return path
+
+
+def write_mindspore(path, state, largest=2**19):
+    """A MindSpore checkpoint, byte by byte; large tensors in several pieces."""
+
+    def number(value):
+        low, rest = value & 127, value >> 7
+        return bytes([low | 128]) + number(rest) if rest else bytes([low])
+
+    def field(tag, content):
+        if isinstance(content, int):
+            return number(tag << 3) + number(content)
+        return number(tag << 3 | 2) + number(len(content)) + content
+
+    with open(path, "wb") as file:
+        for name, value in state.items():
+            kind = value.dtype.name.capitalize().encode()
+            head = b"".join(field(1, size) for size in value.shape) + field(2, kind)
+            content = value.tobytes()
+            for start in range(0, max(1, len(content)), largest):
+                tensor = head + field(3, content[start : start + largest])
+                file.write(field(1, field(1, name.encode()) + field(2, tensor)))
+    return path

@@ -1,16 +1,23 @@
+import json
+import sys
+
 import numpy as np
 import pytest
 
 import keras_ctsdg
 from keras_ctsdg.convert import (
-    discriminator_names,
-    generator_names,
+    convert_checkpoint,
     load_authors_state,
     load_torchvision_vgg16,
-    vgg16_names,
 )
 from keras_ctsdg.models import Discriminator, Generator, VGG16Features
-from tests.common import golden
+from keras_ctsdg.name_maps import (
+    discriminator_names,
+    generator_names,
+    mindspore_names,
+    vgg16_names,
+)
+from tests.common import source_state, write_mindspore, write_torch
 
 
 @pytest.fixture(scope="module")
@@ -18,46 +25,8 @@ def model():
     return keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
 
 
-def fake_state(network, names, seed=0):
-    """A state dict in the source's layout, of the size of a narrow network."""
-    rng = np.random.default_rng(seed)
-    shapes = {v.path: tuple(v.shape) for v in network.weights}
-    state = {}
-    for name, path in names.items():
-        shape = shapes[path]
-        if len(shape) == 4:
-            shape = (shape[3], shape[2], shape[0], shape[1])
-        state[name] = rng.normal(size=shape or (1,)).astype("float32")
-    return state
-
-
-@pytest.mark.parametrize(
-    ("part", "names"),
-    [
-        ("generator", generator_names()),
-        ("discriminator", discriminator_names()),
-        ("vgg16_features", vgg16_names()),
-    ],
-)
-def test_name_maps_cover_the_layout(part, names):
-    theirs = {
-        name
-        for name in golden("manifest.json")[part]
-        if "num_batches_tracked" not in name and "_branch.features." not in name
-    }
-    assert theirs == set(names)
-    assert len(set(names.values())) == len(names)
-
-
-def test_name_maps_reach_every_weight(model):
-    paths = {v.path for v in model.generator.weights}
-    assert paths == set(generator_names().values())
-    paths = {v.path for v in model.discriminator.weights}
-    assert paths == set(discriminator_names().values())
-
-
 def test_kernels_are_turned(model):
-    state = fake_state(model.generator, generator_names())
+    state = source_state(model.generator, generator_names())
     load_authors_state(model, generator=state)
     kernel = model.generator.get_layer("texture_encoder_2").get_weights()[0]
     expected = state["ec_texture_2.conv.weight"].transpose(2, 3, 1, 0)
@@ -65,7 +34,7 @@ def test_kernels_are_turned(model):
 
 
 def test_counters_and_aliases_are_passed_over(model):
-    state = fake_state(model.discriminator, discriminator_names())
+    state = source_state(model.discriminator, discriminator_names())
     state["edge_detector.projection.1.num_batches_tracked"] = np.array(7)
     state["texture_branch.features.0.weight_u"] = np.zeros(3)
     load_authors_state(model, discriminator=state)
@@ -75,8 +44,8 @@ def test_counters_and_aliases_are_passed_over(model):
 
 def test_what_does_not_fit_is_listed_and_nothing_changed(model):
     before = model.get_weights()
-    generator = fake_state(model.generator, generator_names(), seed=1)
-    discriminator = fake_state(model.discriminator, discriminator_names(), seed=1)
+    generator = source_state(model.generator, generator_names(), seed=1)
+    discriminator = source_state(model.discriminator, discriminator_names(), seed=1)
     del discriminator["edge_detector.out_layer.0.bias"]
     discriminator["surplus.weight"] = np.zeros(2)
     discriminator["texture_branch.conv1.0.weight_u"] = np.zeros(5)
@@ -97,7 +66,7 @@ def test_nothing_to_load(model):
 
 def test_vgg_ignores_what_lies_deeper():
     vgg = VGG16Features(weights=None)
-    state = fake_state(vgg, vgg16_names())
+    state = source_state(vgg, vgg16_names())
     deeper = {"features.28.weight": np.zeros((512, 512, 3, 3)), "classifier.0.bias": 0}
     load_torchvision_vgg16(vgg, state | deeper)
     kernel = vgg.get_layer("block3_conv3").get_weights()[0]
@@ -105,3 +74,206 @@ def test_vgg_ignores_what_lies_deeper():
     np.testing.assert_array_equal(kernel, expected)
     with pytest.raises(ValueError, match="missing: features.0.bias"):
         load_torchvision_vgg16(vgg, {})
+
+
+# === Checkpoints ===
+
+
+@pytest.fixture(scope="module")
+def states(model):
+    return {
+        "generator": source_state(model.generator, generator_names()),
+        "discriminator": source_state(model.discriminator, discriminator_names()),
+    }
+
+
+@pytest.fixture(scope="module")
+def expected(model, states):
+    """What the networks weigh once they hold these states."""
+    load_authors_state(model, **states)
+    return model.generator.get_weights(), model.discriminator.get_weights()
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_CTSDG_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def write_ckpt(folder, states, step="000350"):
+    names = {"generator": generator_names(), "discriminator": discriminator_names()}
+    for part, state in states.items():
+        theirs = {name: port for port, name in mindspore_names(names[part]).items()}
+        port = {theirs[name]: value for name, value in state.items()}
+        for name in port:
+            if name.endswith(("weight_u", "weight_v")):
+                port[name] = port[name][:, None]
+        write_mindspore(folder / f"{part}_{step}.ckpt", port, largest=4096)
+    return folder / f"generator_{step}.ckpt"
+
+
+def assert_weights(network, expected):
+    for value, wanted in zip(network.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(value, wanted)
+
+
+def record_of(folder):
+    return json.loads((folder / "metadata.json").read_text())["keras_ctsdg"]
+
+
+def test_authors_file_becomes_a_preset(states, expected, home, tmp_path):
+    counters = {"ec_texture_2.bn.num_batches_tracked": np.array(7)}
+    source = write_torch(
+        tmp_path / "CelebA.pt",
+        n_iter=350000,
+        generator=states["generator"] | counters,
+        discriminator=states["discriminator"],
+    )
+    assert convert_checkpoint(source, "celeba") == home / "presets" / "celeba"
+    model = keras_ctsdg.from_preset("celeba")
+    assert (model.edges, model.generator.upsampling) == ("wrapped", "half_pixel")
+    assert_weights(model.generator, expected[0])
+    assert_weights(model.discriminator, expected[1])
+    record = record_of(home / "presets" / "celeba")
+    assert record["step"] == 350000
+    assert record["source"]["file"] == "CelebA.pt"
+    assert len(record["source"]["sha256"]) == 64
+
+
+def test_bare_state_dict_becomes_a_generator(states, expected, tmp_path):
+    source = write_torch(tmp_path / "bare.pt", **states["generator"])
+    model = keras_ctsdg.from_preset(convert_checkpoint(source, tmp_path / "bare"))
+    assert model.discriminator is None
+    assert_weights(model.generator, expected[0])
+    assert "step" not in record_of(tmp_path / "bare")
+
+
+def test_mindspore_files_become_a_preset(states, expected, tmp_path):
+    source = write_ckpt(tmp_path, states)
+    model = keras_ctsdg.from_preset(convert_checkpoint(source, tmp_path / "port"))
+    assert (model.edges, model.generator.upsampling) == ("wrapped", "align_corners")
+    assert_weights(model.generator, expected[0])
+    assert_weights(model.discriminator, expected[1])
+    assert record_of(tmp_path / "port")["step"] == 350
+    (tmp_path / "discriminator_000350.ckpt").unlink()
+    model = keras_ctsdg.from_preset(convert_checkpoint(source, tmp_path / "alone"))
+    assert model.discriminator is None
+
+
+class Hostile:
+    def __reduce__(self):
+        return eval, ("open('stolen', 'w').write('x')",)
+
+
+def hostile(path, states):
+    write_torch(path, generator={"ec_texture_1.conv.weight": Hostile()})
+
+
+def truncated(path, states):
+    path.write_bytes(write_torch(path, **states).read_bytes()[:-20_000])
+
+
+def another_network(path, states):
+    write_torch(path, generator={"features.0.weight": np.zeros((64, 3, 3, 3))})
+
+
+def without_dicts(path, states):
+    write_torch(path, generator=np.zeros(3))
+
+
+def not_finite(path, states):
+    broken = {"bigff.texture_gamma": np.full(1, np.nan, "float32")}
+    write_torch(path, generator=states["generator"] | broken)
+
+
+def incomplete(path, states):
+    generator = dict(states["generator"])
+    del generator["out_layer.0.bias"]
+    write_torch(path, generator=generator | {"surplus": np.zeros(3)})
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (hostile, "code in it is not run. Received: .*bad.pt"),
+        (truncated, "must be whole .*Received: .*bad.pt"),
+        (another_network, "(?s)missing: ec_texture_1.*unexpected: features.0.weight"),
+        (without_dicts, "authors' state dicts. Received: .*'generator': 'ndarray'"),
+        (not_finite, "not finite: bigff.texture_gamma"),
+        (incomplete, "(?s)missing: out_layer.0.bias.*unexpected: surplus"),
+    ],
+)
+def test_bad_files_are_refused_and_nothing_written(
+    write, message, states, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "bad.pt", states)
+    with pytest.raises(ValueError, match=message):
+        convert_checkpoint(tmp_path / "bad.pt", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.pt"]
+
+
+def test_a_wide_first_layer_takes_no_memory(states, tmp_path):
+    wide = {"ec_texture_1.conv.weight": np.zeros((20_000, 3, 7, 7), "float32")}
+    source = write_torch(tmp_path / "wide.pt", generator=states["generator"] | wide)
+    with pytest.raises(ValueError, match="misshapen: ec_texture_1.conv.weight"):
+        convert_checkpoint(source, tmp_path / "out")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_ctsdg.convert.MAX_BYTES", 1000)
+    source = write_torch(tmp_path / "large.pt", x=np.zeros(1000))
+    with pytest.raises(ValueError, match="must unpack to less than .*Received: "):
+        convert_checkpoint(source, tmp_path / "out")
+
+
+def test_without_torch_the_extra_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.pt").touch()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"keras-ctsdg\[torch\]"):
+        convert_checkpoint(tmp_path / "a.pt", tmp_path / "out")
+
+
+def test_what_is_there_is_not_overwritten(states, tmp_path):
+    source = write_torch(tmp_path / "a.pt", **states["generator"])
+    with pytest.raises(ValueError, match="Received: source=.*none.pt"):
+        convert_checkpoint(tmp_path / "none.pt", tmp_path / "out")
+    out = convert_checkpoint(source, tmp_path / "out")
+    with pytest.raises(ValueError, match="`destination` must be a folder that does"):
+        convert_checkpoint(source, out)
+    convert_checkpoint(source, out, dtype="float16", overwrite=True)
+    assert record_of(out)["dtype"] == "float16"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").touch()
+    with pytest.raises(ValueError, match="or a preset to be replaced"):
+        convert_checkpoint(source, tmp_path / "mine", overwrite=True)
+
+
+def test_interrupted_conversion_leaves_nothing(states, tmp_path, monkeypatch):
+    source = write_torch(tmp_path / "a.pt", **states["generator"])
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keras_ctsdg.preset_files._card", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        convert_checkpoint(source, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_command(command, states, home, tmp_path):
+    source = write_torch(tmp_path / "a.pt", n_iter=7, **states)
+    code, stdout, _ = command("presets")
+    assert code == 0
+    assert "keras-ctsdg convert CHECKPOINT celeba" in stdout
+    code, stdout, stderr = command("convert", source, "celeba")
+    assert code == 0, stderr
+    assert "Training steps: 7" in stdout
+    assert str(home / "presets" / "celeba") in stdout
+    assert "keras_ctsdg.from_preset('celeba')" in stdout
+    code, stdout, _ = command("presets")
+    assert f"celeba: {home / 'presets' / 'celeba'}" in stdout
+    code, _, stderr = command("convert", source, "celeba")
+    assert code == 1
+    assert "Error: `destination` must be" in stderr
+    assert "Traceback" not in stderr

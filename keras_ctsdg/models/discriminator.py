@@ -93,12 +93,13 @@ class Discriminator(keras.Model):
         super().__init__(
             inputs={"image": image, "gray": gray, "edge": edge},
             outputs={"patch_logits": patch_logits, "edge_logits": edge_logits},
-            dtype=dtype,
             name=name,
             **kwargs,
         )
 
         # === Config ===
+        # A functional model passes `dtype` over.
+        self.dtype_policy = keras.dtype_policies.get(dtype)
         self.image_shape = tuple(image_shape)
         self.filters = filters
 
@@ -138,7 +139,7 @@ class _GivenOrDetected(layers.Layer):
 
 def _logits_dtype(dtype):
     """Logits are as precise as the weights, also under mixed precision."""
-    return keras.dtype_policies.get(dtype or keras.config.dtype_policy()).variable_dtype
+    return keras.dtype_policies.get(dtype).variable_dtype
 
 
 def apply_branch(x, filters, dtype, name):

@@ -104,11 +104,10 @@ class Generator(keras.Model):
             "projected_image": projected_image,
             "projected_edge": projected_edge,
         }
-        super().__init__(
-            inputs=inputs, outputs=outputs, dtype=dtype, name=name, **kwargs
-        )
+        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
 
         # === Config ===
+        self.dtype_policy = blocks.dtype  # A functional model passes `dtype` over.
         self.image_shape = tuple(image_shape)
         self.filters = filters
         self.upsampling = upsampling
@@ -160,7 +159,7 @@ class _Blocks:
     def __init__(self, filters, upsampling, dtype):
         self.filters = filters
         self.upsampling = upsampling
-        self.dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        self.dtype = keras.dtype_policies.get(dtype)
 
     def encoder(self, x, validity, stream):
         """The stream's input, then the seven blocks: pairs (feature, validity)."""

@@ -101,8 +101,10 @@ class VGG16Features(keras.Model):
                 data_format="channels_last", dtype=dtype, name=f"block{block}_pool"
             )(x)
             pooled.append(x)
-        super().__init__(inputs=image, outputs=pooled, dtype=dtype, name=name, **kwargs)
+        super().__init__(inputs=image, outputs=pooled, name=name, **kwargs)
         self.trainable = False
+        # A functional model passes `dtype` over.
+        self.dtype_policy = keras.dtype_policies.get(dtype)
         self.input_scaling = input_scaling
         if state is not None:
             fill_vgg16(self, state)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ctsdg.models import Generator
+from keras_ctsdg.models import Discriminator, Generator
 from tests.common import (
     NETWORK_INPUTS,
     assert_close,
@@ -153,3 +153,12 @@ def test_bad_inputs(generator, key):
     if key != "image":
         with pytest.raises(ValueError, match=f"must agree .*Received: .*{key}.shape="):
             generator(batch | {key: batch[key][:, :64]})
+
+
+@pytest.mark.parametrize("network", [Generator, Discriminator])
+def test_dtype_is_the_networks_and_is_saved(network):
+    made = network(filters=8, dtype="mixed_bfloat16")
+    assert made.dtype_policy.name == "mixed_bfloat16"
+    again = network.from_config(made.get_config())
+    assert again.dtype_policy.name == "mixed_bfloat16"
+    assert again.layers[-1].dtype_policy.name == made.layers[-1].dtype_policy.name

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_ctsdg.mindspore import read_mindspore_parts
 from keras_ctsdg.models import Discriminator, Generator
+from keras_ctsdg.models.initial import blank
 from keras_ctsdg.name_maps import (
     discriminator_names,
     generator_names,
@@ -162,9 +163,7 @@ def convert_checkpoint(source, destination, dtype="float32", overwrite=False):
             f"`source` must be a file that exists. Received: source={source}"
         )
     kind = "MindSpore" if source.suffix == ".ckpt" else "PyTorch"
-    parts, step = _READERS[kind](source)
-    model = _fitting_model(parts, UPSAMPLING[kind])
-    load_authors_state(model, **parts)
+    model, step = _load_checkpoint(source, kind)
     with open(source, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     record = {
@@ -175,6 +174,15 @@ def convert_checkpoint(source, destination, dtype="float32", overwrite=False):
         record["step"] = step
     write_preset(model, folder, dtype, overwrite, record)
     return folder
+
+
+def _load_checkpoint(source, kind):
+    """The model and the training step; what was read is freed before it is saved."""
+    parts, step = _READERS[kind](source)
+    with blank():
+        model = _fitting_model(parts, UPSAMPLING[kind])
+    load_authors_state(model, **parts)
+    return model, step
 
 
 def read_torch(path):

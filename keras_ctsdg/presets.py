@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 
+from keras_ctsdg.models.initial import blank
 from keras_ctsdg.preset_files import (
     CONFIG,
     METADATA,
@@ -90,9 +91,11 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
         policy = keras.dtype_policies.serialize(keras.dtype_policies.get(dtype))
         for network in _networks(config).values():
             network["config"]["dtype"] = policy
-    model = _restore(config, path)
-    if load_weights:
-        _load_weights(model, path)
+    if not load_weights:
+        return _restore(config, path)
+    with blank():
+        model = _restore(config, path)
+    _load_weights(model, path)
     return model
 
 

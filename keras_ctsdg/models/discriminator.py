@@ -2,6 +2,7 @@ import keras
 from keras import layers
 
 from keras_ctsdg.layers import SpectralConv2D
+from keras_ctsdg.models.initial import random_normal
 from keras_ctsdg.models.inputs import (
     CHANNELS,
     check_filters,
@@ -152,7 +153,7 @@ def apply_branch(x, filters, dtype, name):
             4,
             strides=strides,
             padding=1,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            kernel_initializer=random_normal(),
             dtype=_logits_dtype(dtype) if last else dtype,
             name=f"{name}_conv_{i}",
         )(x)

@@ -7,6 +7,7 @@ from keras_ctsdg.layers import (
     ContextualFeatureAggregation,
     PartialConv2D,
 )
+from keras_ctsdg.models.initial import random_normal
 from keras_ctsdg.models.inputs import (
     CHANNELS,
     check_filters,
@@ -206,7 +207,7 @@ class _Blocks:
     def refinement(self, texture, structure):
         """Gated fusion, contextual aggregation, and the picture."""
         fused = BidirectionalGatedFusion(
-            kernel_initializer=_initializer(), dtype=self.dtype, name="gated_fusion"
+            kernel_initializer=random_normal(), dtype=self.dtype, name="gated_fusion"
         )((texture, structure))
         # Padded here: `same` pads a stride of 2 on one side only.
         x = layers.ZeroPadding2D(
@@ -216,7 +217,7 @@ class _Blocks:
         reduced = self.leaky_relu(x, "refinement_down_relu")
         aggregated = ContextualFeatureAggregation(
             self.filters,
-            kernel_initializer=_initializer(),
+            kernel_initializer=random_normal(),
             dtype=self.dtype,
             name="contextual_aggregation",
         )((reduced, reduced))
@@ -236,7 +237,7 @@ class _Blocks:
             kernel_size,
             strides,
             use_bias=False,
-            kernel_initializer=_initializer(),
+            kernel_initializer=random_normal(),
             dtype=self.dtype,
             name=name,
         )(sources)
@@ -246,7 +247,7 @@ class _Blocks:
             filters,
             kernel_size,
             padding=padding,
-            kernel_initializer=_initializer(),
+            kernel_initializer=random_normal(),
             data_format="channels_last",
             dtype=self.dtype,
             name=name,
@@ -257,7 +258,7 @@ class _Blocks:
         return layers.BatchNormalization(
             momentum=0.9,
             epsilon=1e-5,
-            gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),
+            gamma_initializer=random_normal(1.0),
             dtype=self.dtype,
             name=name,
         )(x)
@@ -273,8 +274,3 @@ class _Blocks:
         return layers.Activation(
             activation, dtype=self.dtype.variable_dtype, name=name
         )(x)
-
-
-def _initializer():
-    """A new one each time: an initializer gives the same numbers twice."""
-    return keras.initializers.RandomNormal(stddev=0.02)

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from keras_ctsdg.cli.evaluate import evaluate
+from keras_ctsdg.cli.inpaint import inpaint
 from keras_ctsdg.cli.quickstart import quickstart
 from keras_ctsdg.cli.train import train
 
@@ -16,7 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (quickstart, train, evaluate):
+for command in (quickstart, train, evaluate, inpaint):
     app.command()(command)
 error_console = Console(stderr=True)
 

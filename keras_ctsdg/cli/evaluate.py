@@ -7,6 +7,7 @@ from rich.progress import track
 from rich.table import Table
 
 from keras_ctsdg.cli.data import open_dataset
+from keras_ctsdg.cli.model import load_model
 
 
 def evaluate(
@@ -37,9 +38,6 @@ def evaluate(
     evaluation.txt, .json and .csv (PSNR, SSIM and mean absolute error by hole
     share), pairs.csv and a sheet of the best, median and worst pairs.
     """
-    import keras
-
-    from keras_ctsdg import CTSDG
     from keras_ctsdg.evaluation import (
         draw_extremes,
         evaluate_pairs,
@@ -47,13 +45,7 @@ def evaluate(
         write_results,
     )
 
-    if not model.is_file():
-        raise ValueError(f"MODEL must be a `.keras` file. Received: {model}")
-    loaded = keras.saving.load_model(model)
-    if not isinstance(loaded, CTSDG):
-        raise ValueError(
-            f"MODEL must hold a CTSDG. Received: {model}, a {type(loaded).__name__}"
-        )
+    loaded = load_model(model)
     dataset = open_dataset(
         images,
         masks,

@@ -38,24 +38,7 @@ def inpaint(
     Raises:
         ValueError: As `CTSDG.inpaint` raises it.
     """
-    check_choice("strategy", strategy, STRATEGIES)
-    check_positive("size", size)
-    if not 0 < threshold <= 1:
-        raise ValueError(
-            f"`threshold` must be in (0, 1]. Received: threshold={threshold}"
-        )
-    if dilate < 0 or dilate != int(dilate):
-        raise ValueError(
-            f"`dilate` must be a whole number from 0 on. Received: dilate={dilate}"
-        )
-    if not 0 <= feather <= MARGIN:
-        raise ValueError(
-            f"`feather` must be in [0, {MARGIN}]. Received: feather={feather}"
-        )
-    if not memory_limit > 0:
-        raise ValueError(
-            f"`memory_limit` must be positive. Received: memory_limit={memory_limit}"
-        )
+    check_options(strategy, size, threshold, dilate, feather, memory_limit)
     if model.generator.image_shape[:2] != (None, None):
         raise ValueError(
             "`model.generator` must take pictures of any size: make it with "
@@ -85,6 +68,36 @@ def inpaint(
     pairs = zip(images, masks, strict=True)
     jobs = [job(*pair, f"[{i}]") for i, pair in enumerate(pairs)]
     return finish([job.run(model) for job in jobs])
+
+
+def check_options(strategy, size, threshold, dilate, feather, memory_limit):
+    """Checks what `CTSDG.inpaint` is told, but for picture and mask.
+
+    Args:
+        strategy, size, threshold, dilate, feather, memory_limit: As `CTSDG.inpaint`
+            takes them.
+
+    Raises:
+        ValueError: If one of them breaks its rule.
+    """
+    check_choice("strategy", strategy, STRATEGIES)
+    check_positive("size", size)
+    if not 0 < threshold <= 1:
+        raise ValueError(
+            f"`threshold` must be in (0, 1]. Received: threshold={threshold}"
+        )
+    if dilate < 0 or dilate != int(dilate):
+        raise ValueError(
+            f"`dilate` must be a whole number from 0 on. Received: dilate={dilate}"
+        )
+    if not 0 <= feather <= MARGIN:
+        raise ValueError(
+            f"`feather` must be in [0, {MARGIN}]. Received: feather={feather}"
+        )
+    if not memory_limit > 0:
+        raise ValueError(
+            f"`memory_limit` must be positive. Received: memory_limit={memory_limit}"
+        )
 
 
 # === Kinds ===

@@ -8,7 +8,7 @@ from keras_ctsdg.models.inputs import SIZE_MULTIPLE
 SIDES = (256, 384, 512, 768, 1024)
 MARGIN = 64
 CELL = 64
-# A hole that covers less of its box is a scratch, which can be filled in pieces.
+# What covers less of its crop is a scratch, which can be filled in pieces.
 SCRATCH = 0.25
 
 
@@ -111,7 +111,8 @@ class Parts:
             return
         top, left, bottom, right = part
         height, width = box_size(part)
-        is_scratch = self.hole[top:bottom, left:right].mean() <= SCRATCH
+        first, start, last, end = self._box(part)
+        is_scratch = self.hole[first:last, start:end].mean() <= SCRATCH
         if not is_scratch or max(height, width) <= CELL:
             large.append(part)
             return

@@ -7,7 +7,7 @@ from keras_ctsdg.models.inputs import SIZE_MULTIPLE
 # Few sizes: each is compiled for once. Beyond the last, its multiples.
 SIDES = (256, 384, 512, 768, 1024)
 MARGIN = 64
-CELL = 64
+CELL = 32
 # What covers less of its crop is a scratch, which can be filled in pieces.
 SCRATCH = 0.25
 

@@ -4,11 +4,12 @@ import numpy as np
 
 from keras_ctsdg.models.inputs import SIZE_MULTIPLE
 
-# Few sizes: each is compiled for once. Beyond the last, its multiples.
+# Few sizes: each is compiled for once. Beyond the last, multiples of the first.
 SIDES = (256, 384, 512, 768, 1024)
 MARGIN = 64
 CELL = 32
-# What covers less of its crop is a scratch, which can be filled in pieces.
+# A hole that is narrow, or covers no more than this of its surroundings, is a scratch:
+# pieces of it have something to go by.
 SCRATCH = 0.25
 
 
@@ -37,7 +38,7 @@ def crop_box(part, shape):
     for start, end, length in zip(part[:2], part[2:], shape, strict=True):
         wanted = end - start + 2 * max(MARGIN, (end - start) // 4)
         side = next((x for x in SIDES if x >= wanted), None)
-        side = side or -(-wanted // SIDES[-1]) * SIDES[-1]
+        side = side or -(-wanted // SIDES[0]) * SIDES[0]
         if side >= length:
             spans.append((0, length))
             continue
@@ -111,8 +112,11 @@ class Parts:
             return
         top, left, bottom, right = part
         height, width = box_size(part)
-        first, start, last, end = self._box(part)
-        is_scratch = self.hole[first:last, start:end].mean() <= SCRATCH
+        around = self.hole[
+            max(0, top - MARGIN) : bottom + MARGIN,
+            max(0, left - MARGIN) : right + MARGIN,
+        ]
+        is_scratch = min(height, width) <= 2 * MARGIN or around.mean() <= SCRATCH
         if not is_scratch or max(height, width) <= CELL:
             large.append(part)
             return

@@ -1,7 +1,4 @@
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,71 +6,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from skimage import data
 
 import keras_ctsdg
-from keras_ctsdg.data import RandomIrregularMasks, gray_and_edge
+from keras_ctsdg.data import gray_and_edge
 from keras_ctsdg.inpaint import inpaint
-from keras_ctsdg.inpaint.crops import Parts, crop_box
-from keras_ctsdg.inpaint.windows import MemoryLimit, plan_windows
 from keras_ctsdg.models import Discriminator, Generator
-from keras_ctsdg.models.inputs import check_inputs, check_mask_range
-
-PHOTO = data.astronaut()
-MODES = "1 L LA P PA RGB RGBA CMYK YCbCr HSV I;16 I".split()
-TYPES = ("uint8", "uint16", "float32", "float64")
+from tests.inpainting import MODES, PHOTO, TYPES, StandIn, as_mode, as_type, some_hole
 
 
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(1)
     return keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
-
-
-class StandIn:
-    """Fills with one color, where what the network makes of it is not the point."""
-
-    edges = "clean"
-    generator = type("Any", (), {"image_shape": (None, None, 3), "filters": 8})
-
-    def __init__(self, color=(0.8, -0.7, 0.1)):
-        self.color = np.float32(color)
-        self.sizes = []
-
-    def predict_on_batch(self, batch):
-        check_inputs(batch)
-        check_mask_range(batch["mask"])
-        assert all(np.isfinite(x).all() for x in batch.values())
-        assert np.abs(batch["image"]).max() <= 1
-        self.sizes.append(batch["image"].shape[1:3])
-        return np.where(batch["mask"] > 0, self.color, batch["image"])
-
-
-def some_hole(height, width, seed):
-    mask = RandomIrregularMasks((0.02, 0.4), seed)(0, (height, width))[..., 0] > 0
-    mask[0, 0], mask[-1, -1] = True, False
-    return mask
-
-
-def as_mode(levels, mode):
-    picture = Image.fromarray(levels)
-    if mode.startswith("I"):
-        gray = Image.fromarray(np.asarray(picture.convert("L")).astype("uint16") * 257)
-        return gray if mode == "I;16" else gray.convert("I")
-    if mode == "PA":
-        return picture.convert("P").convert("PA")
-    picture = picture.quantize(50) if mode == "P" else picture.convert(mode)
-    if mode in ("LA", "RGBA"):
-        alpha = np.asarray(picture.convert("L"))
-        picture.putalpha(Image.fromarray(alpha))
-    return picture
-
-
-def as_type(levels, dtype):
-    if dtype == "uint8":
-        return levels
-    top = 65535 if dtype == "uint16" else 1
-    return (levels / 255 * top).astype(dtype)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -257,57 +201,6 @@ def test_orientation_and_exif_survive(tmp_path, orientation):
         np.testing.assert_array_equal(np.asarray(found)[~rows], PHOTO[:60, :90][~rows])
 
 
-def photo_and_holes():
-    """4032 x 3024 with three holes: one small, one large, and a scratch."""
-    hole = np.zeros((3024, 4032), bool)
-    hole[100:180, 200:330] = True
-    hole[1500:2500, 2000:2900] = True
-    for i in range(2000):
-        hole[400 + i // 2, 300 + i : 306 + i] = True
-    return np.resize(PHOTO, (3024, 4032, 3)), hole
-
-
-def test_windows_of_a_large_photo():
-    image, hole = photo_and_holes()
-    network = StandIn()
-    found = inpaint(network, image, hole)
-    np.testing.assert_array_equal(found[~hole], image[~hole])
-    assert max(map(max, network.sizes)) <= 384
-    assert len(set(network.sizes)) <= 4
-    assert 5 < len(network.sizes) < 40
-    assert (found[hole] == [230, 38, 140]).all(-1).mean() > 0.98
-    with pytest.raises(ValueError, match="needs 1536 x 1536 pixels at once.*2000"):
-        inpaint(StandIn(), image, hole, strategy="crop")
-    with pytest.raises(ValueError, match="Received: memory_limit=3.0"):
-        inpaint(StandIn(), image, hole, strategy="full")
-
-
-def test_holes_apart_and_merged():
-    limit = MemoryLimit(3.0, 8)
-    hole = np.zeros((1000, 1000), bool)
-    hole[100:110, 100:110] = hole[140:150, 260:270] = hole[800:900, 700:750] = True
-    windows = plan_windows(hole, "crop", 384, limit)
-    assert [w.part for w in windows] == [(100, 100, 150, 270), (800, 700, 900, 750)]
-    assert [w.box for w in windows] == [(0, 0, 256, 384), (722, 597, 978, 853)]
-    found, large = Parts(hole, lambda size: False).find()
-    assert not found
-    assert large
-    assert crop_box((0, 0, 300, 10), (1000, 1000)) == (0, 0, 512, 256)
-    assert crop_box((0, 0, 90, 90), (100, 200)) == (0, 0, 100, 200)
-
-
-def test_later_windows_see_what_was_filled():
-    """Two ends of a scratch: no pixel is filled twice, none is left."""
-    hole = np.zeros((300, 3000), bool)
-    hole[150:154, 10:2990] = True
-    image = np.zeros((300, 3000, 3), "uint8")
-    network = StandIn()
-    found = inpaint(network, image, hole, strategy="crop")
-    assert len(network.sizes) > 4
-    assert (found[hole] == [230, 38, 140]).all()
-    assert not found[~hole].any()
-
-
 def test_tiny_pictures():
     for shape in ((1, 1), (1, 1, 3)):
         with pytest.raises(ValueError, match="covers everything"):
@@ -378,38 +271,3 @@ def test_takes_a_compiled_model_and_many_sizes(model):
     expected = model.inpaint(PHOTO[:100, :120], mask)
     found = compiled.inpaint(PHOTO[:100, :120], mask)
     np.testing.assert_array_equal(found, expected)
-
-
-PEAK = """
-import resource, sys
-import numpy as np
-import keras_ctsdg
-from keras_ctsdg.models import Discriminator, Generator
-from tests.test_inpaint import photo_and_holes
-model = keras_ctsdg.CTSDG(Generator(), Discriminator())
-image, hole = photo_and_holes()
-if sys.argv[1] == "crop":
-    hole[:] = False
-    hole[100:180, 200:330] = hole[1500:1620, 2000:2150] = hole[2800:3024, 40:80] = True
-loaded = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-found = model.inpaint(image, hole, strategy=sys.argv[1])
-assert (found[~hole] == image[~hole]).all()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print((peak - loaded) / 1e9)
-"""
-
-
-@pytest.mark.large
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("strategy", ["crop", "auto"])
-def test_memory_for_a_large_photo(strategy):
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PEAK, strategy],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    peak = float(result.stdout.split()[-1])
-    print(f"{keras.backend.backend()}, {strategy}: {peak:.2f} GB above the model")
-    assert peak < 3

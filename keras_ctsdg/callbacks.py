@@ -20,8 +20,8 @@ class FineTuning(keras.callbacks.Callback):
 
     Args:
         start_epoch: Int, the first epoch of the stage, counted from 0.
-        learning_rate: Float, the generator's; the discriminator's is a tenth.
-            Defaults to `5e-5`.
+        learning_rate: Float, the generator's. Defaults to `5e-5`.
+        discriminator_learning_rate: Float. Defaults to a tenth of the generator's.
 
     Raises:
         ValueError: If `start_epoch` is negative.
@@ -35,7 +35,9 @@ class FineTuning(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, start_epoch, learning_rate=5e-5):
+    def __init__(
+        self, start_epoch, learning_rate=5e-5, discriminator_learning_rate=None
+    ):
         super().__init__()
         if start_epoch < 0:
             raise ValueError(
@@ -43,6 +45,9 @@ class FineTuning(keras.callbacks.Callback):
             )
         self.start_epoch = start_epoch
         self.learning_rate = learning_rate
+        if discriminator_learning_rate is None:
+            discriminator_learning_rate = learning_rate / 10
+        self.discriminator_learning_rate = discriminator_learning_rate
         self._begun = False
 
     def on_train_begin(self, logs=None):
@@ -53,7 +58,9 @@ class FineTuning(keras.callbacks.Callback):
             return
         self._begun = True
         self.model.generator_optimizer.learning_rate = self.learning_rate
-        self.model.discriminator_optimizer.learning_rate = self.learning_rate / 10
+        self.model.discriminator_optimizer.learning_rate = (
+            self.discriminator_learning_rate
+        )
         if not self.model.freeze_batch_norm:
             self.model.freeze_batch_norm = True
             # The step that was compiled still updates the statistics.
@@ -122,16 +129,17 @@ class Throughput(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start = time.perf_counter() if self._compiled else None
-        self._pictures = 0
+        self._before = -1
         self._rate = float("nan")
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
         if self._start is None:
-            self._start, self._compiled = now, True
+            self._start, self._before, self._compiled = now, batch, True
             return
-        self._pictures += self.batch_size
-        self._rate = self._pictures / (now - self._start)
+        # By the index: several steps may be executed at once.
+        steps = batch - self._before
+        self._rate = steps * self.batch_size / (now - self._start)
         if logs is not None:
             logs["pictures_per_second"] = self._rate
 
@@ -195,6 +203,8 @@ class InterruptBetweenSteps(keras.callbacks.Callback):
         model.fit(dataset, epochs=10, callbacks=[interrupt])
     ```
     """
+
+    async_safe = True  # Lets steps run ahead of their logs.
 
     def __enter__(self):
         self._asked = False

@@ -48,7 +48,7 @@ def evaluate_pairs(model, dataset, limit=None):
     count = dataset.num_items if limit is None else min(limit, dataset.num_items)
     size = dataset.batch_size
     starts = range(0, count, size)
-    batches = _ahead(
+    batches = ahead(
         lambda start: [dataset.item(i) for i in range(start, min(start + size, count))],
         starts,
     )
@@ -78,8 +78,16 @@ def filled_up(items, size):
     return stack(items + [items[-1]] * (size - len(items)))
 
 
-def _ahead(load, keys):
-    """Loads the next while the last is used, never more than that."""
+def ahead(load, keys):
+    """Loads the next while the last is used, never more than that.
+
+    Args:
+        load: Callable of a key, run in a thread.
+        keys: Iterable.
+
+    Yields:
+        What `load` returns, in order.
+    """
     with ThreadPoolExecutor(1) as executor:
         waiting = deque()
         for key in keys:

@@ -51,6 +51,12 @@ def to_numpy(structure):
     return keras.tree.map_structure(keras.ops.convert_to_numpy, structure)
 
 
+def optimizer_slots(model):
+    """What both optimizers of a model remember, as arrays."""
+    both = model.generator_optimizer, model.discriminator_optimizer
+    return [to_numpy(v.value) for optimizer in both for v in optimizer.variables]
+
+
 def sample(array, count):
     """The elements that the golden files list of a large tensor."""
     return array.ravel()[np.linspace(0, array.size - 1, count).astype(int)]

@@ -12,7 +12,7 @@ import pytest
 
 import keras_ctsdg
 from keras_ctsdg.models import Discriminator, Generator
-from tests.common import TRACES, random_batch
+from tests.common import TRACES, optimizer_slots, random_batch
 from tests.run_all import QUICK
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -22,12 +22,15 @@ GO_ON = """
 import json, sys
 import keras, numpy as np
 import keras_ctsdg
-from tests.common import random_batch
+from tests.common import optimizer_slots, random_batch
 folder = sys.argv[1]
 model = keras.saving.load_model(f"{folder}/model.keras")
 model.run_eagerly = keras.backend.backend() == "tensorflow"
 batch = random_batch(2)
 np.save(f"{folder}/{keras.backend.backend()}.npy", model.predict_on_batch(batch))
+np.savez(f"{folder}/{keras.backend.backend()}.npz", *optimizer_slots(model))
+revived = keras_ctsdg.from_preset(f"{folder}/preset")
+assert np.allclose(revived.predict_on_batch(batch), model.predict_on_batch(batch))
 logs = [model.train_on_batch(batch, return_dict=True) for _ in range(2)]
 print(json.dumps([{k: float(v) for k, v in step.items()} for step in logs]))
 """
@@ -72,18 +75,23 @@ def saved(tmp_path_factory):
     batch = random_batch(2)
     model.train_on_batch(batch)
     model.save(folder / "model.keras")
+    model.save_to_preset(folder / "preset")
+    slots = optimizer_slots(model)
     prediction = model.predict_on_batch(batch)
     steps = [model.train_on_batch(batch, return_dict=True) for _ in range(2)]
-    return folder, prediction, steps
+    return folder, prediction, slots, steps
 
 
 @pytest.mark.parametrize("backend", OTHERS)
 def test_a_file_goes_on_training_on_another_backend(saved, backend):
-    folder, prediction, steps = saved
+    folder, prediction, slots, steps = saved
     output = run_python(GO_ON, folder, backend=backend)
     np.testing.assert_allclose(
         np.load(folder / f"{backend}.npy"), prediction, atol=1e-4
     )
+    with np.load(folder / f"{backend}.npz") as loaded:
+        for name, slot in zip(loaded, slots, strict=True):
+            np.testing.assert_array_equal(loaded[name], slot)
     continued = json.loads(output.splitlines()[-1])
     for logs, expected in zip(continued, steps, strict=True):
         assert logs == pytest.approx(expected, rel=1e-3)

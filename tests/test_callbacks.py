@@ -73,6 +73,7 @@ def test_fine_tuning_keeps_statistics_and_trains_the_rest(model):
         for optimizer in (model.generator_optimizer, model.discriminator_optimizer)
     ]
     assert rates == pytest.approx([4e-5, 4e-6])
+    assert FineTuning(1, 4e-5, 1e-5).discriminator_learning_rate == 1e-5
 
 
 def test_freezing_is_saved(model, tmp_path):
@@ -124,6 +125,17 @@ def test_throughput_leaves_out_the_first_step(monkeypatch):
     callback.on_train_batch_end(0, logs)
     callback.on_epoch_end(1, logs)
     assert logs == {"pictures_per_second": 6.0}
+
+
+def test_throughput_counts_steps_that_are_executed_at_once(monkeypatch):
+    clock = iter([10.0, 12.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    callback = Throughput(batch_size=6)
+    callback.on_epoch_begin(0)
+    callback.on_train_batch_end(3, {})
+    logs = {}
+    callback.on_train_batch_end(7, logs)
+    assert logs == {"pictures_per_second": 12.0}
 
 
 def test_throughput_is_in_the_history(model):

@@ -1,18 +1,32 @@
 """The full-width networks against the original's numbers."""
 
+import os
+import subprocess
+import sys
+import time
+
 import keras
 import numpy as np
 import pytest
 
 import keras_ctsdg
-from keras_ctsdg.convert import (
+from keras_ctsdg.convert import load_torchvision_vgg16
+from keras_ctsdg.models import VGG16Features
+from keras_ctsdg.name_maps import (
     discriminator_names,
     generator_names,
-    load_authors_state,
-    load_torchvision_vgg16,
+    mindspore_names,
 )
-from keras_ctsdg.models import Discriminator, Generator, VGG16Features
-from tests.common import NETWORK_INPUTS, assert_close, golden, sample, to_numpy
+from keras_ctsdg.quickstart import psnr
+from tests.common import (
+    NETWORK_INPUTS,
+    assert_close,
+    golden,
+    sample,
+    to_numpy,
+    write_mindspore,
+    write_torch,
+)
 from tests.golden.seeded_weights import state_dict
 
 pytestmark = pytest.mark.large
@@ -27,11 +41,36 @@ def states():
 
 
 @pytest.fixture(scope="module")
-def model(states):
-    """The authors' network with seed-0 weights; the training test is its last."""
-    keras.utils.set_random_seed(1)
-    model = keras_ctsdg.CTSDG(Generator(), Discriminator(), edges="wrapped")
-    load_authors_state(model, states["generator"], states["discriminator"])
+def home(tmp_path_factory):
+    """A preset home of this file's own, with room for checkpoints beside it."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_CTSDG_HOME", str(folder))
+        yield folder
+
+
+def convert(source, name):
+    """Converts by the command, as a user would: seconds, and megabytes at most."""
+    start = time.monotonic()
+    command = [sys.executable, "-m", "keras_ctsdg.cli", "convert", source, name]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return time.monotonic() - start, usage.ru_maxrss / 1024
+
+
+@pytest.fixture(scope="module")
+def model(states, home):
+    """The authors' file with seed-0 weights, converted by the command and loaded by
+    name; the training test is its last."""
+    parts = {part: states[part] for part in ("generator", "discriminator")}
+    source = write_torch(home / "CelebA.pt", n_iter=350000, **parts)
+    seconds, megabytes = convert(source, "celeba")
+    assert seconds < 60
+    assert megabytes < 1500
+    source.unlink()
+    model = keras_ctsdg.from_preset("celeba")
     vgg = VGG16Features(weights=None)
     load_torchvision_vgg16(vgg, states["vgg16_features"])
     model.compile(perceptual_network=vgg)
@@ -150,10 +189,29 @@ def test_vgg16(model, case):
         assert np.linalg.norm(feature) == pytest.approx(probe["norm"], rel=1e-5)
 
 
-def test_mindspore(states):
-    generator = Generator(upsampling="align_corners")
-    keras_ctsdg_model = keras_ctsdg.CTSDG(generator, Discriminator())
-    load_authors_state(keras_ctsdg_model, generator=states["generator"])
+def test_half_precision_files(model, home):
+    """Half the size, and pictures that no one can tell apart."""
+    model.save_to_preset(home / "presets" / "half", "float16")
+    presets = keras_ctsdg.list_presets()
+    assert presets["half"]["size"] < 0.51 * presets["celeba"]["size"]
+    _, inputs = case_inputs("s0_1x128x256")
+    expected = model.predict_on_batch(inputs)
+    filled = keras_ctsdg.from_preset("half").predict_on_batch(inputs)
+    assert_close(filled, expected, atol=2e-2)
+    assert psnr(filled, expected) > 45
+
+
+def test_mindspore(states, home):
+    """Both of the port's files, converted by the command and loaded by name."""
+    for part, names in (
+        ("generator", generator_names()),
+        ("discriminator", discriminator_names()),
+    ):
+        ours = mindspore_names(names)
+        state = {port: states[part][name] for port, name in ours.items()}
+        write_mindspore(home / f"{part}_000350.ckpt", state, largest=2**24)
+    convert(home / "generator_000350.ckpt", "port")
+    generator = keras_ctsdg.from_preset("port").generator
     numbers = golden("mindspore_s0_1x128x256_inference.npz")
     _, inputs = case_inputs("s0_1x128x256")
     outputs = generator.predict_on_batch(inputs)

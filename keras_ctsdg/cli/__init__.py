@@ -9,6 +9,7 @@ from rich.console import Console
 
 from keras_ctsdg.cli.convert import convert
 from keras_ctsdg.cli.evaluate import evaluate
+from keras_ctsdg.cli.inpaint import inpaint
 from keras_ctsdg.cli.presets import presets
 from keras_ctsdg.cli.quickstart import quickstart
 from keras_ctsdg.cli.train import train
@@ -18,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (quickstart, train, evaluate, convert, presets):
+for command in (quickstart, train, evaluate, inpaint, convert, presets):
     app.command()(command)
 error_console = Console(stderr=True)
 

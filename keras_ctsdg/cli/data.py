@@ -4,6 +4,13 @@
 def open_dataset(images, masks, celeba, split, **kwargs):
     """The data set that `--images` and `--masks`, or `--celeba`, stand for."""
     from keras_ctsdg import data
+    from keras_ctsdg.models.inputs import SIZE_MULTIPLE
+
+    if kwargs["image_size"] % SIZE_MULTIPLE:
+        raise ValueError(
+            f"--image-size must be a multiple of {SIZE_MULTIPLE}. "
+            f"Received: --image-size {kwargs['image_size']}"
+        )
 
     if celeba is not None:
         if images is not None or masks is not None:

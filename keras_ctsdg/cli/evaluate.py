@@ -26,6 +26,9 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Split of CelebA.")] = "test",
     image_size: Annotated[int, typer.Option(min=128, help="Side in pixels.")] = 256,
     batch_size: Annotated[int, typer.Option(min=1)] = 6,
+    sigma: Annotated[
+        float, typer.Option(help="Width of Canny's Gaussian, as in training.")
+    ] = 2.0,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many pictures.")
     ] = None,
@@ -56,6 +59,7 @@ def evaluate(
         batch_size=batch_size,
         image_size=image_size,
         edges=loaded.edges,
+        sigma=sigma,
         on_error=on_error,
         shuffle=False,
     )

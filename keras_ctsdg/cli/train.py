@@ -7,6 +7,10 @@ from rich.console import Console
 from keras_ctsdg.cli.data import open_dataset
 
 Rate = Annotated[float, typer.Option(min=0.0)]
+Tenth = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="A tenth of the generator's, if not given."),
+]
 Weight = Annotated[float, typer.Option(min=0.0, help="Weight of this loss.")]
 Count = Annotated[int, typer.Option(min=1)]
 Source = Annotated[Path | None, typer.Option(help="Folder or zip of pictures.")]
@@ -33,9 +37,8 @@ def train(
     ] = 1000,
     learning_rate: Rate = 2e-4,
     fine_tuning_learning_rate: Rate = 5e-5,
-    discriminator_learning_rate: Annotated[
-        float | None, typer.Option(help="A tenth of the generator's, if not given.")
-    ] = None,
+    discriminator_learning_rate: Tenth = None,
+    fine_tuning_discriminator_learning_rate: Tenth = None,
     hole_weight: Weight = 60.0,
     valid_weight: Weight = 10.0,
     perceptual_weight: Weight = 0.1,
@@ -90,6 +93,16 @@ def train(
     total = epochs - (-fine_tuning_steps // steps_per_epoch)
     if total == 0:
         raise ValueError("There must be steps to train. Received: --steps 0")
+    if validation_images is None and validation_masks is not None:
+        raise ValueError(
+            "--validation-masks needs --validation-images. "
+            f"Received: --validation-masks {validation_masks}"
+        )
+    if celeba is not None and validation_images is not None:
+        raise ValueError(
+            "--celeba brings its own validation. Received: "
+            f"--validation-images {validation_images} --celeba {celeba}"
+        )
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(policy)
     if celeba is None and masks is None:
@@ -117,6 +130,8 @@ def train(
     if celeba is not None:
         validation = data.celeba(celeba, "valid", **shared)
     elif validation_images is not None:
+        if validation_masks is None:
+            validation_masks = data.RandomIrregularMasks(hole_share, seed)
         validation = data.InpaintingDataset(
             validation_images, validation_masks, shuffle=False, **shared
         )
@@ -128,7 +143,10 @@ def train(
     model.compile(
         generator_optimizer=get_optimizer(None, learning_rate),
         discriminator_optimizer=get_optimizer(
-            None, discriminator_learning_rate or learning_rate / 10
+            None,
+            learning_rate / 10
+            if discriminator_learning_rate is None
+            else discriminator_learning_rate,
         ),
         loss_weights={
             "hole": hole_weight,
@@ -155,7 +173,11 @@ def train(
                 validation_data=validation,
                 callbacks=[
                     interrupt,
-                    callbacks.FineTuning(epochs, fine_tuning_learning_rate),
+                    callbacks.FineTuning(
+                        epochs,
+                        fine_tuning_learning_rate,
+                        fine_tuning_discriminator_learning_rate,
+                    ),
                     callbacks.Throughput(batch_size),
                     callbacks.SampleSheets(out / "samples", samples),
                     callbacks.HistoryFile(out / "history.csv"),
@@ -169,4 +191,6 @@ def train(
             "\nInterrupted. The same command goes on after the last whole epoch."
         )
         raise typer.Exit(130) from None
+    for name, reason in dataset.skipped.items():
+        console.print(f"Skipped {name}: {reason}", markup=False, soft_wrap=True)
     console.print(f"Written to {out}", highlight=False, soft_wrap=True)

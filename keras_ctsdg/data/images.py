@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -80,12 +81,33 @@ class ImageFiles:
         Raises:
             ImageError: If it is no picture, damaged or too large.
         """
+        with self._reading(index) as picture:
+            if shrink_to is not None:
+                picture.draft(None, (shrink_to, shrink_to))
+            return _plain(_upright(picture), mode)
+
+    def load_original(self, index):
+        """Reads a picture as it lies: in its mode, with alpha, EXIF and profile.
+
+        Args:
+            index: Int.
+
+        Returns:
+            `PIL.Image.Image`; of an animation, the first picture.
+
+        Raises:
+            ImageError: If it is no picture, damaged or too large.
+        """
+        with self._reading(index) as picture:
+            picture.load()
+            return picture
+
+    @contextmanager
+    def _reading(self, index):
         entry = self.entries[index]
         try:
             with entry.open() as picture:
-                if shrink_to is not None:
-                    picture.draft(None, (shrink_to, shrink_to))
-                return _plain(_upright(picture), mode)
+                yield picture
         # Decoders meet damage with nearly any exception.
         except Exception as error:
             reason = str(error) or type(error).__name__

@@ -19,7 +19,7 @@ class MaskFiles:
 
     def __init__(self, source):
         if not isinstance(source, (str, os.PathLike)):
-            source = [_unscaled(item) for item in source]
+            source = [unscaled(item) for item in source]
         self.files = ImageFiles(source, "masks")
 
     def __len__(self):
@@ -54,7 +54,7 @@ class MaskFiles:
         return hole[..., None].astype("float32")
 
 
-def _unscaled(item):
+def unscaled(item):
     """Whole numbers of 0 and 1 as what they mean."""
     kind = getattr(getattr(item, "dtype", None), "kind", "")
     return item > 0 if kind in ("i", "u") and item.max(initial=0) <= 1 else item

@@ -231,7 +231,7 @@ class BaseCTSDG(Doors):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
-        self._auto_scale_loss = auto_scale_loss
+        self._asked = {"jit_compile": jit_compile, "auto_scale_loss": auto_scale_loss}
         # Now, and not while TensorFlow traces, which would then trace twice.
         self.optimizer.build(self.trainable_variables)
 
@@ -250,7 +250,7 @@ class BaseCTSDG(Doors):
             "freeze_batch_norm": self.freeze_batch_norm,
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
-            "auto_scale_loss": self._auto_scale_loss,
+            **self._asked,
         }
 
     def compile_from_config(self, config):

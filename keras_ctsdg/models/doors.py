@@ -37,6 +37,95 @@ class Doors(keras.Model):
     def predict_on_batch(self, x):
         return super().predict_on_batch(_admit(x))
 
+    def inpaint(
+        self,
+        image,
+        mask=None,
+        strategy="auto",
+        size=384,
+        invert_mask=False,
+        threshold=0.5,
+        dilate=0,
+        feather=0,
+        memory_limit=3.0,
+    ):
+        """Fills the holes in pictures of any kind and size, in their own pixels.
+
+        What is outside the hole comes back bit for bit. The model need not be
+        compiled.
+
+        Args:
+            image: A path, a PIL image, an array `[H, W]`, `[H, W, 1]`, `[H, W, 3]`
+                or `[H, W, 4]` (uint8, uint16, or floats in [0, 1]), a batch of
+                arrays `[B, H, W, C]`, or a list of any of these. PIL images may be
+                of mode 1, L, LA, P, PA, RGB, RGBA, CMYK, YCbCr, HSV, I;16, or I
+                with 16 bits; of an animation the first picture counts. Floats may
+                be anything in the hole, also NaN.
+            mask: The hole, white or 1, in a picture of the same size, of any of
+                these kinds; one for all pictures, or one for each. It lies as the
+                picture is shown, after the rotation in its EXIF; an array may also
+                lie as the picture's rows. `None` takes what is transparent in the
+                picture for the hole, and makes it opaque. Defaults to `None`.
+            strategy: What the network sees. `"full"`: the whole picture, mirrored
+                at its borders to a multiple of 128. `"crop"`: each hole with its
+                surroundings (a quarter of it on each side, at least 64 pixels) at
+                the picture's own resolution; holes whose surroundings overlap come
+                together, and a scratch too long for a crop in pieces. `"resize"`:
+                the whole picture at the long side `size`. `"auto"`: `"full"` if no
+                side is above `size`, else `"crop"`, where a hole too large for
+                that is filled at the long side `size`; within `memory_limit`.
+                Defaults to `"auto"`.
+            size: Int, a long side in pixels. The weights of the paper are trained
+                at 256. Defaults to `384`.
+            invert_mask: Bool, whether black or 0 marks the hole instead. Defaults
+                to `False`.
+            threshold: Float in (0, 1], from which value of the mask on a pixel is
+                hole. Defaults to `0.5`.
+            dilate: Int, pixels by which the hole grows to all sides. Defaults to
+                `0`.
+            feather: Float in [0, 64], over how many pixels from the hole's rim
+                inwards the picture goes over into what is filled. Defaults to
+                `0`.
+            memory_limit: Float, gigabytes that the network may take, as estimated
+                from its size. Defaults to `3.0`.
+
+        Returns:
+            The filled pictures as they came: list, batch or one; arrays of the
+            same shape and dtype, PIL images of the same mode and size, for a path
+            a PIL image of the file's. Palettes keep their colors, the hole gets
+            the nearest. Alpha is kept, and `info` holds EXIF and color profile: pass
+            `exif=result.info.get("exif")` to `save`. A mask without a hole warns,
+            and the picture comes back as it is.
+
+        Raises:
+            ValueError: Before any work, if an argument breaks a rule above, a file
+                can't be read, sizes differ, a mask covers everything, numbers
+                outside the hole are not in [0, 1] or NaN, or `strategy` needs
+                more than `memory_limit`.
+
+        Example:
+
+        ```python
+        filled = model.inpaint("photo.jpg", "mask.png", dilate=4)
+        filled.save("filled.jpg", quality=95, exif=filled.info.get("exif"))
+        ```
+        """
+        # A later room: it knows the models, and only who fills pictures loads it.
+        from keras_ctsdg.inpaint import inpaint
+
+        return inpaint(
+            self,
+            image,
+            mask,
+            strategy=strategy,
+            size=size,
+            invert_mask=invert_mask,
+            threshold=threshold,
+            dilate=dilate,
+            feather=feather,
+            memory_limit=memory_limit,
+        )
+
     def save_to_preset(
         self, folder, dtype="float32", with_discriminator=True, overwrite=False
     ):
@@ -110,8 +199,8 @@ class _FollowEpochs(keras.callbacks.Callback):
 def _admit(data):
     """Checks data for `fit` and its kin before anything is compiled or run.
 
-    Arrays are checked whole, the first batch of a `PyDataset` too; of a
-    `tf.data.Dataset` the shapes. The rest is checked when it comes.
+    Arrays are checked whole, the first batch of a `PyDataset` too, of a
+    `tf.data.Dataset` the shapes; of a torch `DataLoader` each batch when it comes.
 
     Args:
         data: Dict of arrays, a data set, or a tuple that holds one of them.
@@ -141,11 +230,18 @@ def _admit(data):
 
 
 class _CollateToTuple:
-    """Collates to `(batch,)`: Keras 3.15 takes a loader's dict for its keys."""
+    """Collates to `(batch,)`: Keras 3.15 takes a loader's dict for its keys.
+
+    Here batches are on the host, where a look at their numbers costs nothing.
+    """
 
     def __init__(self, collate):
         self.collate = collate
 
     def __call__(self, items):
         batch = self.collate(items)
-        return (batch,) if isinstance(batch, dict) else batch
+        if not isinstance(batch, dict):
+            return batch
+        check_inputs(batch)
+        check_mask_range(batch["mask"])
+        return (batch,)

@@ -6,16 +6,16 @@ import skimage
 from skimage.color import rgb2gray
 from skimage.feature import canny
 
-from keras_ctsdg.data import gray_and_edge
+from keras_ctsdg.data import RandomIrregularMasks, edges, gray_and_edge
 from tests.common import golden
 
 
-@pytest.mark.parametrize("edges", ["clean", "wrapped"])
-def test_golden(edges):
+@pytest.mark.parametrize("kind", ["clean", "wrapped"])
+def test_golden(kind):
     numbers = golden("preprocessing.npz")
-    gray, edge = gray_and_edge(numbers["image"], edges)
-    np.testing.assert_allclose(gray, numbers[f"gray_{edges}"], atol=1e-6)
-    np.testing.assert_array_equal(edge, numbers[f"edge_{edges}"])
+    gray, edge = gray_and_edge(numbers["image"], kind)
+    np.testing.assert_allclose(gray, numbers[f"gray_{kind}"], atol=1e-6)
+    np.testing.assert_array_equal(edge, numbers[f"edge_{kind}"])
     assert gray.dtype == edge.dtype == np.float32
 
 
@@ -40,6 +40,53 @@ def test_equals_scikit_image_to_the_last_bit(sigma):
         expected = rgb2gray(levels)
         np.testing.assert_array_equal(gray[..., 0], expected.astype("float32"))
         np.testing.assert_array_equal(edge[..., 0], canny(expected, sigma=sigma))
+
+
+@pytest.mark.parametrize("sigma", [0.5, 2.0, 3.0])
+def test_with_a_mask_equals_scikit_image(sigma):
+    rng = np.random.default_rng(0)
+    masks = RandomIrregularMasks((0.1, 0.7))
+    pictures = [
+        skimage.data.astronaut()[:300, :200],
+        skimage.data.chelsea(),
+        rng.integers(0, 256, (64, 64, 3), "uint8"),
+        rng.integers(0, 256, (3, 9, 3), "uint8"),
+    ]
+    for i, levels in enumerate(pictures):
+        mask = masks(i, levels.shape[:2])[..., 0] > 0
+        gray = rgb2gray(levels)
+        found = edges.canny(gray, sigma, mask)
+        np.testing.assert_array_equal(found, canny(gray, sigma=sigma, mask=~mask))
+        assert gray[mask].any()  # What is handed in stays as it is.
+        # After a mask, without one: nothing of it is left over.
+        np.testing.assert_array_equal(edges.canny(gray, sigma), canny(gray, sigma))
+
+
+@pytest.mark.parametrize("kind", ["clean", "wrapped"])
+def test_edges_do_not_follow_the_rim_of_a_hole(kind):
+    """Nor does anything in the hole, of whatever color, have a part in them."""
+    mask = np.zeros((128, 128, 1))
+    mask[40:80, 50:90] = 1
+    found = []
+    for paint in (-1.0, -0.9, 1.0):
+        image = np.full((128, 128, 3), -0.3)
+        image[:, 20:] = 0.3
+        image = np.where(mask > 0, paint, image)
+        assert gray_and_edge(image, kind)[1][36:84, 46:94].any()
+        found.append(gray_and_edge(image, kind, mask=mask)[1])
+        assert not found[-1][:, 40:].any()
+        assert found[-1][1:-1, 15:25].any(axis=1).all()
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_a_mask_without_or_of_nothing_but_a_hole():
+    image = skimage.data.astronaut()[:100, :100] / np.float32(127.5) - 1
+    whole = gray_and_edge(image, mask=np.ones((100, 100)))[1]
+    assert not whole.any()
+    _, expected = gray_and_edge(image)
+    _, edge = gray_and_edge(image, mask=np.zeros((100, 100, 1), "float32"))
+    np.testing.assert_array_equal(edge, expected)
 
 
 def test_threads_do_not_share_memory():
@@ -73,3 +120,5 @@ def test_bad_input():
         gray_and_edge(np.zeros((8, 8, 3)), "both")
     with pytest.raises(ValueError, match=r"Received: image.shape=\(8, 8\)"):
         gray_and_edge(np.zeros((8, 8)))
+    with pytest.raises(ValueError, match=r"Received: mask.shape=\(9, 8\)"):
+        gray_and_edge(np.zeros((8, 8, 3)), mask=np.zeros((9, 8)))

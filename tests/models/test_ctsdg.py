@@ -195,6 +195,7 @@ def test_saved_model_goes_on_as_it_was(tmp_path, perceptual_model):
         warnings.simplefilter("error")
         revived = keras.saving.load_model(tmp_path / "model.keras")
     assert revived.edges == perceptual_model.edges
+    assert revived.get_compile_config() == perceptual_model.get_compile_config()
     expected = perceptual_model.predict_on_batch(batch)
     np.testing.assert_allclose(revived.predict_on_batch(batch), expected, atol=1e-6)
     for _ in range(2):
@@ -278,6 +279,19 @@ def test_bad_data_is_refused_before_any_work(model, monkeypatch, door):
     for mask in (255 * batch["mask"], batch["mask"] - 0.5, batch["mask"] * np.nan):
         with pytest.raises(ValueError, match=r"`mask` must lie in \[0, 1\].*Received"):
             enter(batch | {"mask": mask})
+
+
+def test_bad_batches_of_a_loader_are_refused(model):
+    loader = as_data_loader()
+    loader.dataset[-1]["mask"] = 255 * loader.dataset[-1]["mask"]
+    with pytest.raises(ValueError, match=r"`mask` must lie in \[0, 1\]"):
+        model.predict(loader, verbose=0)
+
+
+def test_masks_may_be_bool(model):
+    batch = random_batch()
+    filled = model.predict_on_batch(batch | {"mask": batch["mask"].astype(bool)})
+    np.testing.assert_array_equal(filled, model.predict_on_batch(batch))
 
 
 def test_bad_data_sets_are_refused(model):

@@ -85,6 +85,8 @@ class ImageFiles:
             with entry.open() as picture:
                 if shrink_to is not None:
                     picture.draft(None, (shrink_to, shrink_to))
+                # Damage is raised once only: a second try hands out half a picture.
+                picture.load()
                 return _plain(_upright(picture), mode)
         # Decoders meet damage with nearly any exception.
         except Exception as error:
@@ -215,7 +217,6 @@ def _upright(picture):
     try:
         return ImageOps.exif_transpose(picture)
     except (KeyError, OSError, SyntaxError, TypeError, ValueError):
-        picture.load()  # Damage to the picture itself is raised from here.
         return picture  # A damaged EXIF block leaves the picture as it lies.
 
 

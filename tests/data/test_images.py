@@ -179,6 +179,30 @@ def test_unreadable_files_are_named(tmp_path, kind):
     assert f"Received: {path}" in str(e.value)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("x.png", {}),
+        ("x.gif", {}),
+        ("x.jpg", {"progressive": True}),
+        ("x.tif", {"compression": "tiff_lzw"}),
+        ("x.jp2", {}),
+    ],
+)
+def test_damage_amid_a_picture_is_told(tmp_path, name, options, mode):
+    path = tmp_path / name
+    photo().save(path, **options)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = b"\xff" * 40
+    if name == "x.jp2":
+        del content[middle:]
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=f"can't be read.*Received: .*{name}"):
+        ImageFiles(path).load(0, mode, shrink_to=100)
+
+
 def test_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr("keras_ctsdg.data.images.MAX_BYTES", 1000)
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:

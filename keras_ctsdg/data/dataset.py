@@ -53,7 +53,8 @@ class InpaintingDataset(keras.utils.PyDataset):
             that belongs to the place and the epoch; returns the same kind. It is
             called before edges are drawn. Defaults to `None`.
         steps_per_epoch: Int, batches in an epoch. Defaults to as many as the
-            pictures fill.
+            pictures fill. `fit`'s argument of that name takes its place, but with
+            `shuffle=False` goes on where the epoch before stopped.
         drop_remainder: Bool, whether a last batch that is not full is left out.
             Defaults to `False`.
         shard: Tuple `(rank, count)`: the part for one of several processes.

@@ -1,5 +1,4 @@
 import os
-import warnings
 
 import keras
 import numpy as np
@@ -16,6 +15,7 @@ from keras_ctsdg.data.edges import EDGES, gray_and_edge
 from keras_ctsdg.data.images import ImageError, ImageFiles, center_box
 from keras_ctsdg.data.masks import MaskFiles, RandomIrregularMasks
 from keras_ctsdg.data.parcel import Parcel, is_worker, stack, to_image
+from keras_ctsdg.data.skipped import Skipped
 
 
 class InpaintingDataset(keras.utils.PyDataset):
@@ -128,7 +128,7 @@ class InpaintingDataset(keras.utils.PyDataset):
         known = isinstance(masks, (RandomIrregularMasks, MaskFiles))
         self.masks = masks if known else MaskFiles(masks)
         self.epoch = 0
-        self.skipped = {}
+        self.skipped = Skipped()
         self._orders = {}
         self._owner = os.getpid()
         if len(self) == 0:
@@ -194,6 +194,9 @@ class InpaintingDataset(keras.utils.PyDataset):
     def names(self, place):
         """What the picture and the mask at a place of this epoch are called.
 
+        Files that are known to be skipped, as they are once the place's item was
+        asked for, are passed over like there.
+
         Args:
             place: Int, at most `num_items - 1`.
 
@@ -201,8 +204,12 @@ class InpaintingDataset(keras.utils.PyDataset):
             Tuple of two str.
         """
         index, mask_index = self.pair(place)
-        drawn = "drawn" if mask_index is None else self.masks.name(mask_index)
-        return self.images.name(index), drawn
+        if self.shuffle:
+            index = self.skipped.pass_over(self.images, index)
+        if mask_index is None:
+            return self.images.name(index), "drawn"
+        mask_index = self.skipped.pass_over(self.masks, mask_index)
+        return self.images.name(index), self.masks.name(mask_index)
 
     def item(self, place):
         """One picture with all that belongs to it.
@@ -266,15 +273,10 @@ class InpaintingDataset(keras.utils.PyDataset):
             except ImageError as error:
                 if self.on_error == "raise":
                     raise
-                self._skip(files.name(at), error)
+                self.skipped.add(files.name(at), str(error))
         if replace:
             raise ImageError(f"None can be used. Received: {list(self.skipped)[:5]}")
         return None
-
-    def _skip(self, name, error):
-        if name not in self.skipped:
-            self.skipped[name] = str(error)
-            warnings.warn(f"Skipped: {error}", stacklevel=2)
 
     def _varied(self, picture, rng):
         """A picture as a float32 array in [-1, 1], flipped and augmented."""

@@ -67,6 +67,25 @@ def test_a_mask_without_hole_or_rest(share):
         assert dataset[0]["mask"].mean() == pytest.approx(0.5, abs=0.05)
 
 
+def test_names_are_of_what_is_read_in_place(tmp_path):
+    masks = [Image.new("L", (32, 32)), hole(32, 0.25), hole(32, 0.5)]
+    folder = write_pictures(tmp_path)
+    for shuffle in (False, True):
+        dataset = InpaintingDataset(
+            folder, masks, shuffle=shuffle, on_error="skip", **FLAT
+        )
+        with pytest.warns(UserWarning, match="Skipped"):
+            items = [dataset.item(place) for place in range(4)]
+        for place, item in enumerate(items):
+            image, mask = dataset.names(place)
+            if item is None:
+                assert image == str(tmp_path / "1.png")
+                continue
+            level = np.rint((item["image"].mean() + 1) * 127.5).astype(int)
+            assert image == str(tmp_path / f"{level}.png")
+            assert mask == f"masks[{round(item['mask'].mean() * 4)}]"
+
+
 def test_masks_of_whole_numbers():
     ones = np.zeros((32, 32), "uint8")
     ones[:16] = 1

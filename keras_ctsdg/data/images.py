@@ -3,7 +3,7 @@
 import os
 import zipfile
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -176,7 +176,8 @@ def _list_path(path, argument):
         return [_File(path)]
     archive = _Archive(path)
     with zipfile.ZipFile(path) as opened:
-        names = sorted(opened.namelist())
+        # As folders are sorted: by parts, where `a/b` is before `a-1/c`.
+        names = sorted(opened.namelist(), key=PurePosixPath)
     return [_Member(archive, name) for name in names if _is_listed(Path(name))]
 
 

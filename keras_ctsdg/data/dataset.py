@@ -8,6 +8,7 @@ from keras_ctsdg.data.augment import with_rng
 from keras_ctsdg.data.checks import (
     check_choice,
     check_positive,
+    check_seed,
     check_shard,
     check_size,
 )
@@ -63,7 +64,7 @@ class InpaintingDataset(keras.utils.PyDataset):
             can't be used: in training the next takes its place, in evaluation
             the picture is left out of its batch. Each is warned of, and listed in
             `skipped`. Defaults to `"raise"`.
-        seed: Int. Defaults to `0`.
+        seed: Int, not negative. Defaults to `0`.
         **kwargs: Arguments of `keras.utils.PyDataset`: `workers`,
             `use_multiprocessing` and `max_queue_size`.
 
@@ -121,7 +122,7 @@ class InpaintingDataset(keras.utils.PyDataset):
         self._augment = None if augment is None else with_rng(augment)
         self.steps_per_epoch = steps_per_epoch
         self.drop_remainder = drop_remainder
-        self.seed = seed
+        self.seed = check_seed(seed)
         self.images = images if isinstance(images, ImageFiles) else ImageFiles(images)
         if masks is None:
             masks = RandomIrregularMasks(seed=seed)

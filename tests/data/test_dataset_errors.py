@@ -106,6 +106,7 @@ def test_masks_of_whole_numbers():
         ({"on_error": "ignore"}, "Received: on_error='ignore'"),
         ({"shard": (2, 2)}, r"Received: shard=\(2, 2\)"),
         ({"steps_per_epoch": 0}, "Received: steps_per_epoch=0"),
+        ({"seed": -1, "masks": [hole(32, 0.5)]}, "Received: seed=-1"),
         ({"augment": 3}, "Received: augment=3"),
         ({"batch_size": 3, "drop_remainder": True}, "2 pictures, batch_size=3"),
         ({"shard": (0, 3)}, "on each of the 3 shards"),

@@ -167,7 +167,7 @@ class InpaintingDataset(keras.utils.PyDataset):
                 f"{', '.join(list(self.skipped)[:5])} and others"
             )
         batch = stack(items)
-        return Parcel(batch) if is_worker(self._owner) else batch
+        return Parcel(batch, self.skipped) if is_worker(self._owner) else batch
 
     def on_epoch_end(self):
         self.epoch += 1
@@ -274,7 +274,9 @@ class InpaintingDataset(keras.utils.PyDataset):
             except ImageError as error:
                 if self.on_error == "raise":
                     raise
-                self.skipped.add(files.name(at), str(error))
+                # From a worker the batch brings the news.
+                warn = not is_worker(self._owner)
+                self.skipped.add(files.name(at), str(error), warn)
         if replace:
             raise ImageError(f"None can be used. Received: {list(self.skipped)[:5]}")
         return None

@@ -1,3 +1,4 @@
+import pickle
 import warnings
 
 import numpy as np
@@ -6,7 +7,7 @@ from PIL import Image
 
 from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.data.images import ImageError
-from tests.data.common import FLAT, hole, levels, shown
+from tests.data.common import FLAT, hole, levels, run_through_keras, shown
 
 
 def write_pictures(folder, bad=(1,)):
@@ -42,6 +43,39 @@ def test_skipping_in_evaluation_counts_nothing_twice(tmp_path):
     with pytest.warns(UserWarning, match="Skipped"):
         assert shown(dataset) == [0, 2, 3]
     assert dataset.item(1) is None
+
+
+@pytest.mark.parametrize("processes", [False, True])
+@pytest.mark.filterwarnings("ignore:.*fork:")
+def test_workers_tell_what_they_skip(tmp_path, processes):
+    dataset = InpaintingDataset(
+        write_pictures(tmp_path),
+        on_error="skip",
+        workers=2,
+        use_multiprocessing=processes,
+        **FLAT,
+    )
+    copied = pickle.loads(pickle.dumps(dataset))
+    with pytest.warns(UserWarning, match="Skipped: Picture 1") as caught:
+        run_through_keras(dataset)
+    assert sum("Skipped" in str(w.message) for w in caught) == 1
+    assert list(dataset.skipped) == [str(tmp_path / "1.png")]
+    assert copied.skipped == {}
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:")
+def test_workers_go_on_where_warnings_are_errors(tmp_path):
+    dataset = InpaintingDataset(
+        write_pictures(tmp_path),
+        on_error="skip",
+        workers=2,
+        use_multiprocessing=True,
+        **FLAT,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Skipped")
+        assert run_through_keras(dataset)
+    assert list(dataset.skipped) == [str(tmp_path / "1.png")]
 
 
 def test_nothing_left(tmp_path):

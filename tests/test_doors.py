@@ -1,10 +1,19 @@
+import pickle
+
 import keras
 import numpy as np
 import pytest
+from keras.src.trainers.epoch_iterator import EpochIterator
 
 from keras_ctsdg.data import InpaintingDataset
-from keras_ctsdg.models.doors import Doors
+from keras_ctsdg.models.doors import Doors, _still
 from tests.data.common import levels
+
+
+def show_epoch(iterator):
+    images = [batch["image"] for _, _, data in iterator for batch in data]
+    means = np.concatenate(images).mean(axis=(1, 2, 3))
+    return np.rint((means + 1) * 127.5).astype(int).tolist()
 
 
 def fit(
@@ -15,27 +24,34 @@ def fit(
     steps_per_epoch=None,
     shuffle=True,
     callbacks=(),
+    validation_data=None,
 ):
-    """Goes through a data set as Keras' `fit` does, and shows each epoch's pictures."""
-    from keras.src.trainers.epoch_iterator import EpochIterator
-
+    """Goes through data as Keras' `fit` does, and shows each epoch's pictures."""
     iterator = EpochIterator(x, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
     iterator.reset()
     result = []
     for epoch in range(initial_epoch, epochs):
         for callback in callbacks:
             callback.on_epoch_begin(epoch)
-        images = [batch["image"] for _, _, data in iterator for batch in data]
-        means = np.concatenate(images).mean(axis=(1, 2, 3))
-        result.append(np.rint((means + 1) * 127.5).astype(int).tolist())
+        result.append(show_epoch(iterator))
+        if validation_data is not None:
+            evaluate(model, validation_data)
         for callback in callbacks:
             callback.on_epoch_end(epoch)
     return result
 
 
+def evaluate(model, x):
+    iterator = EpochIterator(x)
+    iterator.reset()
+    return show_epoch(iterator)
+
+
 @pytest.fixture
 def model(monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", fit)
+    monkeypatch.setattr(keras.Model, "evaluate", evaluate)
+    monkeypatch.setattr(keras.Model, "predict", evaluate)
     return Doors()
 
 
@@ -66,6 +82,21 @@ def test_fit_follows_epochs(model, steps, workers):
 def test_fit_in_order_goes_on_where_an_epoch_of_steps_stopped(model):
     seen = model.fit(dataset(shuffle=False), epochs=2, steps_per_epoch=2)
     assert seen == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_evaluation_stays_at_an_epoch(model):
+    training = dataset()
+    seen = model.fit(training, epochs=2)
+    # What the data set itself shows now, each time.
+    expected = [training.pair(i)[0] for i in range(10)]
+    for door in (model.evaluate, model.predict, model.evaluate):
+        assert door(training) == expected
+    assert training.epoch == 2
+    assert model.fit(training, epochs=3, initial_epoch=2) == [expected]
+    validated = dataset(seed=1)
+    assert model.fit(dataset(), epochs=2, validation_data=validated) == seen
+    assert validated.epoch == 0
+    pickle.dumps(_still(training))
 
 
 def test_fit_leaves_other_data_sets_alone(model):

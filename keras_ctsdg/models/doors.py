@@ -15,18 +15,18 @@ class Doors(keras.Model):
         if _has_epochs(x):
             x, kwargs = _with_epochs_of(x, kwargs)
         if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = _admit(kwargs["validation_data"])
+            kwargs["validation_data"] = _still(_admit(kwargs["validation_data"]))
         return super().fit(_admit(x), *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        logs = super().evaluate(_admit(x), *args, **kwargs)
+        logs = super().evaluate(_still(_admit(x)), *args, **kwargs)
         # So does `fit` mark validation, whose progress bar has no room for each share.
         if kwargs.get("_use_cached_eval_dataset"):
             logs = {name: x for name, x in logs.items() if not metrics.is_group(name)}
         return logs
 
     def predict(self, x, *args, **kwargs):
-        return super().predict(_admit(x), *args, **kwargs)
+        return super().predict(_still(_admit(x)), *args, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
         return super().train_on_batch(_admit(x), *args, **kwargs)
@@ -81,6 +81,18 @@ def _has_epochs(data):
     return isinstance(data, keras.utils.PyDataset) and all(
         hasattr(data, name) for name in names
     )
+
+
+def _still(data):
+    """Data on which Keras' evaluation, which ends epochs, moves no `epoch`."""
+    if _has_epochs(data):
+        data = copy.copy(data)
+        data.on_epoch_end = _stay
+    return data
+
+
+def _stay():
+    """A function of its own, as worker processes may need to pickle it."""
 
 
 def _with_epochs_of(dataset, kwargs):

@@ -91,22 +91,6 @@ def test_fit_and_validate_from_files(folder, model):
         assert history[name][0] != history[name][1]
 
 
-def test_fit_resumed_goes_on_with_that_epochs_pictures(folder, model, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        InpaintingDataset, "on_epoch_end", lambda self: seen.append(self.epoch)
-    )
-    training = InpaintingDataset(folder / "images", image_size=128, batch_size=5)
-    monkeypatch.setattr(keras.Model, "fit", lambda self, x, **kwargs: kwargs)
-    kwargs = model.fit(training, initial_epoch=3)
-    assert kwargs["shuffle"] is False
-    for epoch in (3, 4):
-        kwargs["callbacks"][0].on_epoch_begin(epoch)
-        assert training.epoch == epoch
-    # Of a pass that spans epochs, `fit` knows no beginning.
-    assert "callbacks" not in model.fit(training, steps_per_epoch=3)
-
-
 def test_pairs(folder, model, by_hand):
     pairs = list(evaluate_pairs(model, dataset(folder)))
     assert len(pairs) == 5

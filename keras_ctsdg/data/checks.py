@@ -1,5 +1,7 @@
 """Arguments of data sets, checked before anything is read."""
 
+import numbers
+
 import numpy as np
 
 
@@ -25,6 +27,14 @@ def check_choice(name, value, choices):
             f"`{name}` must be one of {choices}. Received: {name}={value!r}"
         )
     return value
+
+
+def check_seed(seed):
+    if not isinstance(seed, numbers.Integral) or seed < 0:
+        raise ValueError(
+            f"`seed` must be an int and not negative. Received: seed={seed!r}"
+        )
+    return int(seed)
 
 
 def check_shard(shard):

@@ -1,5 +1,4 @@
 import os
-import warnings
 
 import keras
 import numpy as np
@@ -9,6 +8,7 @@ from keras_ctsdg.data.augment import with_rng
 from keras_ctsdg.data.checks import (
     check_choice,
     check_positive,
+    check_seed,
     check_shard,
     check_size,
 )
@@ -16,6 +16,7 @@ from keras_ctsdg.data.edges import EDGES, gray_and_edge
 from keras_ctsdg.data.images import ImageError, ImageFiles, center_box
 from keras_ctsdg.data.masks import MaskFiles, RandomIrregularMasks
 from keras_ctsdg.data.parcel import Parcel, is_worker, stack, to_image
+from keras_ctsdg.data.skipped import Skipped
 
 
 class InpaintingDataset(keras.utils.PyDataset):
@@ -53,7 +54,8 @@ class InpaintingDataset(keras.utils.PyDataset):
             that belongs to the place and the epoch; returns the same kind. It is
             called before edges are drawn. Defaults to `None`.
         steps_per_epoch: Int, batches in an epoch. Defaults to as many as the
-            pictures fill.
+            pictures fill. `fit`'s argument of that name takes its place, but with
+            `shuffle=False` goes on where the epoch before stopped.
         drop_remainder: Bool, whether a last batch that is not full is left out.
             Defaults to `False`.
         shard: Tuple `(rank, count)`: the part for one of several processes.
@@ -62,7 +64,7 @@ class InpaintingDataset(keras.utils.PyDataset):
             can't be used: in training the next takes its place, in evaluation
             the picture is left out of its batch. Each is warned of, and listed in
             `skipped`. Defaults to `"raise"`.
-        seed: Int. Defaults to `0`.
+        seed: Int, not negative. Defaults to `0`.
         **kwargs: Arguments of `keras.utils.PyDataset`: `workers`,
             `use_multiprocessing` and `max_queue_size`.
 
@@ -120,14 +122,14 @@ class InpaintingDataset(keras.utils.PyDataset):
         self._augment = None if augment is None else with_rng(augment)
         self.steps_per_epoch = steps_per_epoch
         self.drop_remainder = drop_remainder
-        self.seed = seed
+        self.seed = check_seed(seed)
         self.images = images if isinstance(images, ImageFiles) else ImageFiles(images)
         if masks is None:
             masks = RandomIrregularMasks(seed=seed)
         known = isinstance(masks, (RandomIrregularMasks, MaskFiles))
         self.masks = masks if known else MaskFiles(masks)
         self.epoch = 0
-        self.skipped = {}
+        self.skipped = Skipped()
         self._orders = {}
         self._owner = os.getpid()
         if len(self) == 0:
@@ -165,7 +167,7 @@ class InpaintingDataset(keras.utils.PyDataset):
                 f"{', '.join(list(self.skipped)[:5])} and others"
             )
         batch = stack(items)
-        return Parcel(batch) if is_worker(self._owner) else batch
+        return Parcel(batch, self.skipped) if is_worker(self._owner) else batch
 
     def on_epoch_end(self):
         self.epoch += 1
@@ -193,6 +195,9 @@ class InpaintingDataset(keras.utils.PyDataset):
     def names(self, place):
         """What the picture and the mask at a place of this epoch are called.
 
+        Files that are known to be skipped, as they are once the place's item was
+        asked for, are passed over like there.
+
         Args:
             place: Int, at most `num_items - 1`.
 
@@ -200,8 +205,12 @@ class InpaintingDataset(keras.utils.PyDataset):
             Tuple of two str.
         """
         index, mask_index = self.pair(place)
-        drawn = "drawn" if mask_index is None else self.masks.name(mask_index)
-        return self.images.name(index), drawn
+        if self.shuffle:
+            index = self.skipped.pass_over(self.images, index)
+        if mask_index is None:
+            return self.images.name(index), "drawn"
+        mask_index = self.skipped.pass_over(self.masks, mask_index)
+        return self.images.name(index), self.masks.name(mask_index)
 
     def item(self, place):
         """One picture with all that belongs to it.
@@ -265,15 +274,12 @@ class InpaintingDataset(keras.utils.PyDataset):
             except ImageError as error:
                 if self.on_error == "raise":
                     raise
-                self._skip(files.name(at), error)
+                # From a worker the batch brings the news.
+                warn = not is_worker(self._owner)
+                self.skipped.add(files.name(at), str(error), warn)
         if replace:
             raise ImageError(f"None can be used. Received: {list(self.skipped)[:5]}")
         return None
-
-    def _skip(self, name, error):
-        if name not in self.skipped:
-            self.skipped[name] = str(error)
-            warnings.warn(f"Skipped: {error}", stacklevel=2)
 
     def _varied(self, picture, rng):
         """A picture as a float32 array in [-1, 1], flipped and augmented."""

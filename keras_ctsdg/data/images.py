@@ -4,7 +4,7 @@ import os
 import zipfile
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -84,6 +84,8 @@ class ImageFiles:
         with self._reading(index) as picture:
             if shrink_to is not None:
                 picture.draft(None, (shrink_to, shrink_to))
+            # Damage is raised once only: a second try hands out half a picture.
+            picture.load()
             return _plain(_upright(picture), mode)
 
     def load_original(self, index):
@@ -196,7 +198,8 @@ def _list_path(path, argument):
         return [_File(path)]
     archive = _Archive(path)
     with zipfile.ZipFile(path) as opened:
-        names = sorted(opened.namelist())
+        # As folders are sorted: by parts, where `a/b` is before `a-1/c`.
+        names = sorted(opened.namelist(), key=PurePosixPath)
     return [_Member(archive, name) for name in names if _is_listed(Path(name))]
 
 
@@ -237,7 +240,6 @@ def _upright(picture):
     try:
         return ImageOps.exif_transpose(picture)
     except (KeyError, OSError, SyntaxError, TypeError, ValueError):
-        picture.load()  # Damage to the picture itself is raised from here.
         return picture  # A damaged EXIF block leaves the picture as it lies.
 
 

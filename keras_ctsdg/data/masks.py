@@ -3,6 +3,7 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw
 
+from keras_ctsdg.data.checks import check_seed
 from keras_ctsdg.data.images import ImageError, ImageFiles
 
 
@@ -70,10 +71,10 @@ class RandomIrregularMasks:
         hole_share: Tuple `(low, high)`, the range of the share of a picture that
             its hole covers, within (0, 1); each mask draws its share from it.
             Defaults to `(0.1, 0.4)`.
-        seed: Int. Defaults to `0`.
+        seed: Int, not negative. Defaults to `0`.
 
     Raises:
-        ValueError: If `hole_share` is not such a range.
+        ValueError: If `hole_share` is not such a range, or `seed` not such an int.
 
     Example:
 
@@ -90,7 +91,7 @@ class RandomIrregularMasks:
                 f"Received: hole_share={hole_share}"
             )
         self.hole_share = (float(low), float(high))
-        self.seed = seed
+        self.seed = check_seed(seed)
 
     def __call__(self, index, size):
         """Draws one mask.

@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from keras_ctsdg.data.skipped import merge
+
 KEYS = ("image", "gray", "edge", "mask")
 
 
@@ -29,7 +31,16 @@ class Parcel(dict):
 
     A queue between processes copies every byte several times; masks, edges and
     images hold fewer than their float32 arrays.
+
+    Args:
+        batch: Dict of arrays.
+        skipped: `Skipped` of the worker, whose news the data set in the process that
+            unpacks the batch receives.
     """
+
+    def __init__(self, batch, skipped):
+        super().__init__(batch)
+        self.news = skipped.take_news()
 
     def __reduce__(self):
         image = self["image"]
@@ -38,10 +49,11 @@ class Parcel(dict):
         if np.array_equal(to_image(levels.astype("float32")), image):
             image = levels
         bits = [np.packbits(self[key].astype(bool)) for key in ("edge", "mask")]
-        return _unpack, (image, self["gray"], *bits)
+        return _unpack, (self.news, image, self["gray"], *bits)
 
 
-def _unpack(image, gray, edge, mask):
+def _unpack(news, image, gray, edge, mask):
+    merge(*news)
     if image.dtype == np.uint8:
         image = to_image(image.astype("float32"))
     edge, mask = (

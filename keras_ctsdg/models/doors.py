@@ -12,21 +12,21 @@ class Doors(keras.Model):
     """A model that refuses bad data before anything is compiled or run."""
 
     def fit(self, x=None, *args, **kwargs):
-        if getattr(x, "epoch", None) is not None:  # An `InpaintingDataset`
-            kwargs = _with_epochs_of(x, kwargs)
+        if _has_epochs(x):
+            x, kwargs = _with_epochs_of(x, kwargs)
         if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = _admit(kwargs["validation_data"])
+            kwargs["validation_data"] = _still(_admit(kwargs["validation_data"]))
         return super().fit(_admit(x), *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        logs = super().evaluate(_admit(x), *args, **kwargs)
+        logs = super().evaluate(_still(_admit(x)), *args, **kwargs)
         # So does `fit` mark validation, whose progress bar has no room for each share.
         if kwargs.get("_use_cached_eval_dataset"):
             logs = {name: x for name, x in logs.items() if not metrics.is_group(name)}
         return logs
 
     def predict(self, x, *args, **kwargs):
-        return super().predict(_admit(x), *args, **kwargs)
+        return super().predict(_still(_admit(x)), *args, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
         return super().train_on_batch(_admit(x), *args, **kwargs)
@@ -164,28 +164,58 @@ class Doors(keras.Model):
         write_preset(model, folder, dtype, overwrite, record)
 
 
+def _has_epochs(data):
+    """Whether it is an `InpaintingDataset`, which is in a room that knows this one."""
+    names = ("epoch", "steps_per_epoch", "num_items", "pair")
+    return isinstance(data, keras.utils.PyDataset) and all(
+        hasattr(data, name) for name in names
+    )
+
+
+def _still(data):
+    """Data on which Keras' evaluation, which ends epochs, moves no `epoch`."""
+    if _has_epochs(data):
+        data = copy.copy(data)
+        data.on_epoch_end = _stay
+    return data
+
+
+def _stay():
+    """A function of its own, as worker processes may need to pickle it."""
+
+
 def _with_epochs_of(dataset, kwargs):
     """Lets a data set that has an order of its own follow the epochs of `fit`.
 
     Args:
-        dataset: A `PyDataset` with an int `epoch`.
+        dataset: An `InpaintingDataset`.
         kwargs: Dict, the arguments of `fit`.
 
     Returns:
-        The arguments with which `fit` keeps the order and, resumed at a later
-        epoch, goes on with that epoch's pictures.
+        The data set and the arguments with which `fit` keeps the order and, resumed
+        at a later epoch, goes on with that epoch's pictures.
     """
     kwargs = {"shuffle": False, **kwargs}
-    if kwargs.get("steps_per_epoch") is None:
-        callbacks = keras.tree.flatten(kwargs.get("callbacks") or [])
-        kwargs["callbacks"] = [_FollowEpochs(dataset), *callbacks]
-    return kwargs
+    data = dataset
+    if kwargs.get("steps_per_epoch"):
+        # Keras would go on in one pass, through orders of several epochs. Where the
+        # order never changes it may: else the first pictures alone would come.
+        if not dataset.shuffle:
+            return dataset, kwargs
+        data = copy.copy(dataset)
+        data.steps_per_epoch = kwargs.pop("steps_per_epoch")
+    callbacks = keras.tree.flatten(kwargs.get("callbacks") or [])
+    kwargs["callbacks"] = [_FollowEpochs(dataset, data), *callbacks]
+    return data, kwargs
 
 
 class _FollowEpochs(keras.callbacks.Callback):
-    def __init__(self, dataset):
+    """Sets the epoch of a user's data set, and of what stands for it in `fit`."""
+
+    def __init__(self, dataset, data):
         super().__init__()
         self.dataset = dataset
+        self.data = data
         self.next = dataset.epoch
         self.ahead = None
 
@@ -193,7 +223,10 @@ class _FollowEpochs(keras.callbacks.Callback):
         if self.ahead is None:
             # A second `fit` from epoch 0 on should see new pictures.
             self.ahead = max(0, self.next - epoch)
-        self.dataset.epoch = epoch + self.ahead
+        self.dataset.epoch = self.data.epoch = epoch + self.ahead
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.dataset.epoch = self.data.epoch = epoch + self.ahead + 1
 
 
 def _admit(data):

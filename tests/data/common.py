@@ -68,3 +68,17 @@ def shown(dataset):
     batches = [dataset[i]["image"] for i in range(len(dataset))]
     means = np.concatenate(batches).mean(axis=(1, 2, 3))
     return np.rint((means + 1) * 127.5).astype(int).tolist()
+
+
+def run_through_keras(dataset, count=2):
+    """What Keras' own workers bring to a model, over some epochs."""
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    adapter = PyDatasetAdapter(dataset)
+    result = []
+    for _ in range(count):
+        adapter.on_epoch_begin()
+        for batch in adapter._get_iterator():
+            result += batch.values()
+        adapter.on_epoch_end()
+    return result

@@ -8,7 +8,15 @@ from PIL import Image
 
 from keras_ctsdg.data import InpaintingDataset, RandomIrregularMasks, gray_and_edge
 from keras_ctsdg.data.parcel import Parcel
-from tests.data.common import FLAT, arrays, hole, levels, photo, shown
+from tests.data.common import (
+    FLAT,
+    arrays,
+    hole,
+    levels,
+    photo,
+    run_through_keras,
+    shown,
+)
 
 
 def epochs(dataset, count=2):
@@ -184,20 +192,6 @@ def brighten(picture, rng):
     return picture + rng.uniform(0, 50)
 
 
-def run_through_keras(dataset, count=2):
-    """What Keras' own workers bring to a model, over some epochs."""
-    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
-
-    adapter = PyDatasetAdapter(dataset)
-    result = []
-    for _ in range(count):
-        adapter.on_epoch_begin()
-        for batch in adapter._get_iterator():
-            result += batch.values()
-        adapter.on_epoch_end()
-    return result
-
-
 @pytest.mark.parametrize("workers", [1, 2, 3])
 @pytest.mark.parametrize("processes", [False, True])
 @pytest.mark.filterwarnings("ignore:.*fork:")
@@ -216,7 +210,7 @@ def test_workers_change_nothing(workers, processes):
 @pytest.mark.parametrize("augment", [None, lambda picture: picture * 0.9])
 def test_parcels_bring_every_bit(augment):
     dataset = InpaintingDataset([photo()], image_size=64, augment=augment)
-    again = pickle.loads(pickle.dumps(Parcel(dataset[0])))
+    again = pickle.loads(pickle.dumps(Parcel(dataset[0], dataset.skipped)))
     assert type(again) is dict
     for key, value in dataset[0].items():
         assert again[key].dtype == np.float32

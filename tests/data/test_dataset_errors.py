@@ -1,3 +1,4 @@
+import pickle
 import warnings
 
 import numpy as np
@@ -6,7 +7,7 @@ from PIL import Image
 
 from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.data.images import ImageError
-from tests.data.common import FLAT, hole, levels, shown
+from tests.data.common import FLAT, hole, levels, run_through_keras, shown
 
 
 def write_pictures(folder, bad=(1,)):
@@ -44,6 +45,39 @@ def test_skipping_in_evaluation_counts_nothing_twice(tmp_path):
     assert dataset.item(1) is None
 
 
+@pytest.mark.parametrize("processes", [False, True])
+@pytest.mark.filterwarnings("ignore:.*fork:")
+def test_workers_tell_what_they_skip(tmp_path, processes):
+    dataset = InpaintingDataset(
+        write_pictures(tmp_path),
+        on_error="skip",
+        workers=2,
+        use_multiprocessing=processes,
+        **FLAT,
+    )
+    copied = pickle.loads(pickle.dumps(dataset))
+    with pytest.warns(UserWarning, match="Skipped: Picture 1") as caught:
+        run_through_keras(dataset)
+    assert sum("Skipped" in str(w.message) for w in caught) == 1
+    assert list(dataset.skipped) == [str(tmp_path / "1.png")]
+    assert copied.skipped == {}
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:")
+def test_workers_go_on_where_warnings_are_errors(tmp_path):
+    dataset = InpaintingDataset(
+        write_pictures(tmp_path),
+        on_error="skip",
+        workers=2,
+        use_multiprocessing=True,
+        **FLAT,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Skipped")
+        assert run_through_keras(dataset)
+    assert list(dataset.skipped) == [str(tmp_path / "1.png")]
+
+
 def test_nothing_left(tmp_path):
     folder = write_pictures(tmp_path, bad=range(4))
     with warnings.catch_warnings():
@@ -67,6 +101,25 @@ def test_a_mask_without_hole_or_rest(share):
         assert dataset[0]["mask"].mean() == pytest.approx(0.5, abs=0.05)
 
 
+def test_names_are_of_what_is_read_in_place(tmp_path):
+    masks = [Image.new("L", (32, 32)), hole(32, 0.25), hole(32, 0.5)]
+    folder = write_pictures(tmp_path)
+    for shuffle in (False, True):
+        dataset = InpaintingDataset(
+            folder, masks, shuffle=shuffle, on_error="skip", **FLAT
+        )
+        with pytest.warns(UserWarning, match="Skipped"):
+            items = [dataset.item(place) for place in range(4)]
+        for place, item in enumerate(items):
+            image, mask = dataset.names(place)
+            if item is None:
+                assert image == str(tmp_path / "1.png")
+                continue
+            level = np.rint((item["image"].mean() + 1) * 127.5).astype(int)
+            assert image == str(tmp_path / f"{level}.png")
+            assert mask == f"masks[{round(item['mask'].mean() * 4)}]"
+
+
 def test_masks_of_whole_numbers():
     ones = np.zeros((32, 32), "uint8")
     ones[:16] = 1
@@ -87,6 +140,7 @@ def test_masks_of_whole_numbers():
         ({"on_error": "ignore"}, "Received: on_error='ignore'"),
         ({"shard": (2, 2)}, r"Received: shard=\(2, 2\)"),
         ({"steps_per_epoch": 0}, "Received: steps_per_epoch=0"),
+        ({"seed": -1, "masks": [hole(32, 0.5)]}, "Received: seed=-1"),
         ({"augment": 3}, "Received: augment=3"),
         ({"batch_size": 3, "drop_remainder": True}, "2 pictures, batch_size=3"),
         ({"shard": (0, 3)}, "on each of the 3 shards"),

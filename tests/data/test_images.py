@@ -13,11 +13,13 @@ ORIENTATION = 0x0112
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two pictures at two depths among other files."""
+    """Three pictures at three depths among other files."""
     pictures = tmp_path / "pictures"
     (pictures / "deep" / "er").mkdir(parents=True)
+    (pictures / "deep-1").mkdir()
     photo((20, 30)).save(pictures / "deep" / "er" / "b.PNG")
     photo((30, 20), (50, 50)).save(pictures / "a.jpg")
+    photo((10, 10), (90, 90)).save(pictures / "deep-1" / "a.png")
     (pictures / "notes.txt").write_text("no picture")
     (pictures / "._a.jpg").write_bytes(b"what macOS leaves")
     (pictures / "folder.png").mkdir()
@@ -29,8 +31,9 @@ def test_folder_is_searched_to_any_depth_in_order(folder):
     assert [files.name(i) for i in range(len(files))] == [
         str(folder / "a.jpg"),
         str(folder / "deep" / "er" / "b.PNG"),
+        str(folder / "deep-1" / "a.png"),
     ]
-    assert [files.load(i).size for i in range(2)] == [(30, 20), (20, 30)]
+    assert [files.load(i).size for i in range(3)] == [(30, 20), (20, 30), (10, 10)]
 
 
 def test_zip_equals_its_folder(folder, tmp_path):
@@ -177,6 +180,30 @@ def test_unreadable_files_are_named(tmp_path, kind):
     ) as e:
         files.load(1)
     assert f"Received: {path}" in str(e.value)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("x.png", {}),
+        ("x.gif", {}),
+        ("x.jpg", {"progressive": True}),
+        ("x.tif", {"compression": "tiff_lzw"}),
+        ("x.jp2", {}),
+    ],
+)
+def test_damage_amid_a_picture_is_told(tmp_path, name, options, mode):
+    path = tmp_path / name
+    photo().save(path, **options)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = b"\xff" * 40
+    if name == "x.jp2":
+        del content[middle:]
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=f"can't be read.*Received: .*{name}"):
+        ImageFiles(path).load(0, mode, shrink_to=100)
 
 
 def test_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):

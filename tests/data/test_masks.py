@@ -30,3 +30,9 @@ def test_depends_on_seed_and_index_alone():
 def test_bad_share(share):
     with pytest.raises(ValueError, match="Received: hole_share="):
         RandomIrregularMasks(share)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, None])
+def test_bad_seed(seed):
+    with pytest.raises(ValueError, match=f"`seed` must be .*Received: seed={seed}"):
+        RandomIrregularMasks(seed=seed)

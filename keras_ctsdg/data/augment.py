@@ -3,22 +3,30 @@
 import inspect
 
 import keras
+import numpy as np
 
 
-def with_rng(augment):
+def with_rng(augment, in_processes=False):
     """An augmentation of any kind as a callable of `(picture, rng)`.
 
     Args:
         augment: Keras layer, or callable of `picture` or of `(picture, rng)`.
+        in_processes: Bool, whether worker processes call it. Defaults to `False`.
 
     Returns:
         Callable of a float32 array `[H, W, 3]` in [0, 255] and of a
         `numpy.random.Generator`; it returns such an array.
 
     Raises:
-        ValueError: If `augment` can't be called.
+        ValueError: If `augment` can't be called, or not in a process.
     """
     if isinstance(augment, keras.layers.Layer):
+        if in_processes and keras.backend.backend() == "jax":
+            # It would wait for threads that a fork leaves behind.
+            raise ValueError(
+                "A Keras layer as `augment` runs on JAX in threads alone. Received: "
+                f"augment={augment}, use_multiprocessing=True"
+            )
         return _LayerWithRng(augment)
     if not callable(augment):
         raise ValueError(
@@ -34,6 +42,17 @@ def with_rng(augment):
     ]
     takes_rng = len(wanted) > 1 or any(p.name == "rng" for p in parameters)
     return augment if takes_rng else _WithoutRng(augment)
+
+
+def call_augment(augment, picture, rng):
+    """What `with_rng(...)` makes of a picture, within its shape and range."""
+    result = np.asarray(augment(picture, rng), "float32")
+    if result.shape != picture.shape:
+        raise ValueError(
+            "`augment` must return a picture of the shape it was given, "
+            f"{picture.shape}. Received: {result.shape}"
+        )
+    return np.clip(result, 0, 255)
 
 
 class _WithoutRng:

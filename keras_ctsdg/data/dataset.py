@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_ctsdg.data.augment import with_rng
+from keras_ctsdg.data.augment import call_augment, with_rng
 from keras_ctsdg.data.checks import (
     check_choice,
     check_positive,
@@ -62,8 +62,8 @@ class InpaintingDataset(keras.utils.PyDataset):
             Defaults to `(0, 1)`.
         on_error: `"raise"`, or `"skip"` to go on without pictures and masks that
             can't be used: in training the next takes its place, in evaluation
-            the picture is left out of its batch. Each is warned of, and listed in
-            `skipped`. Defaults to `"raise"`.
+            the picture is left out of its batch, of which one must be left. Each
+            is warned of, and listed in `skipped`. Defaults to `"raise"`.
         seed: Int, not negative. Defaults to `0`.
         **kwargs: Arguments of `keras.utils.PyDataset`: `workers`,
             `use_multiprocessing` and `max_queue_size`.
@@ -119,7 +119,9 @@ class InpaintingDataset(keras.utils.PyDataset):
         self.center_crop = center_crop
         self.horizontal_flip = horizontal_flip
         self.augment = augment
-        self._augment = None if augment is None else with_rng(augment)
+        self._augment = None
+        if augment is not None:
+            self._augment = with_rng(augment, self.use_multiprocessing)
         self.steps_per_epoch = steps_per_epoch
         self.drop_remainder = drop_remainder
         self.seed = check_seed(seed)
@@ -162,9 +164,12 @@ class InpaintingDataset(keras.utils.PyDataset):
         places = range(first, min(first + self.batch_size, self.num_items))
         items = [item for item in map(self.item, places) if item is not None]
         if not items:
+            # Keras waits for every batch, and no loss has a mean over no pictures.
+            names = [self.names(place)[0] for place in places[:5]]
             raise ImageError(
-                f"No picture of batch {index} can be used. Received: "
-                f"{', '.join(list(self.skipped)[:5])} and others"
+                f"A batch must hold a picture that can be used; batch {index} has none."
+                " Take another `batch_size`, or `keras-ctsdg evaluate --on-error skip`,"
+                f" which goes on. Received: batch_size={self.batch_size}, {names}"
             )
         batch = stack(items)
         return Parcel(batch, self.skipped) if is_worker(self._owner) else batch
@@ -287,12 +292,5 @@ class InpaintingDataset(keras.utils.PyDataset):
         if self.horizontal_flip and rng.random() < 0.5:
             image = image[:, ::-1]
         if self._augment is not None:
-            shape = image.shape
-            image = np.asarray(self._augment(image, rng), "float32")
-            if image.shape != shape:
-                raise ValueError(
-                    "`augment` must return a picture of the shape it was given, "
-                    f"{shape}. Received: {image.shape}"
-                )
-            image = np.clip(image, 0, 255)
+            image = call_augment(self._augment, image, rng)
         return to_image(image)

@@ -75,3 +75,12 @@ def test_shape_must_stay():
     dataset = InpaintingDataset(arrays(1), image_size=16, augment=lambda x: x[:8])
     with pytest.raises(ValueError, match=r"shape it was given.*Received: \(8, 16, 3\)"):
         dataset[0]
+
+
+def test_a_layer_in_processes_of_jax_is_refused():
+    layer = keras.layers.RandomBrightness(0.1)
+    if keras.backend.backend() != "jax":
+        assert callable(with_rng(layer, in_processes=True))
+        return
+    with pytest.raises(ValueError, match="Received: .*use_multiprocessing=True"):
+        with_rng(layer, in_processes=True)

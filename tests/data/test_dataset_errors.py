@@ -86,8 +86,23 @@ def test_nothing_left(tmp_path):
             dataset = InpaintingDataset(
                 folder, on_error="skip", shuffle=shuffle, **FLAT
             )
-            with pytest.raises(ImageError, match="can be used. Received"):
+            with pytest.raises(ImageError, match="can be used"):
                 dataset[0]
+
+
+def test_a_batch_with_nothing_left_says_what_to_do(tmp_path):
+    dataset = InpaintingDataset(
+        write_pictures(tmp_path, bad=(2, 3)), on_error="skip", shuffle=False, **FLAT
+    )
+    with (
+        pytest.warns(UserWarning, match="Skipped"),
+        pytest.raises(
+            ImageError, match=r"another `batch_size`.*batch_size=2, .*2\.png.*3\.png"
+        ),
+    ):
+        shown(dataset)
+    dataset.batch_size = 4
+    assert shown(dataset) == [0, 1]
 
 
 @pytest.mark.parametrize("share", [0, 1])

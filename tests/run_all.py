@@ -8,6 +8,8 @@ import tempfile
 BACKENDS = ("tensorflow", "jax", "torch")
 # For small networks XLA compiles far longer than it runs.
 QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+# Threads of three processes on few cores would wait for each other.
+ALONE = {**QUICK, "OMP_NUM_THREADS": "1"}
 
 
 def start(backend, options, flags, output=None):
@@ -25,7 +27,7 @@ def run_together(options):
     runs = []
     for backend in BACKENDS:
         output = tempfile.TemporaryFile("w+")
-        runs.append((backend, output, start(backend, options, QUICK, output)))
+        runs.append((backend, output, start(backend, options, ALONE, output)))
     failed = []
     for backend, output, process in runs:
         if process.wait():

@@ -63,6 +63,10 @@ def load_authors_state(model, generator=None, discriminator=None):
             "`generator` or `discriminator` must be given. "
             "Received: generator=None, discriminator=None"
         )
+    _assign(_matches(model, generator, discriminator))
+
+
+def _matches(model, generator=None, discriminator=None):
     assignments = []
     if generator is not None:
         assignments += match(model.generator, generator, generator_names(), "generator")
@@ -70,7 +74,13 @@ def load_authors_state(model, generator=None, discriminator=None):
         assignments += match(
             model.discriminator, discriminator, discriminator_names(), "discriminator"
         )
-    for variable, value in assignments:
+    return assignments
+
+
+def _assign(assignments):
+    """Assigns the values, and lets go of each."""
+    while assignments:
+        variable, value = assignments.pop()
         variable.assign(value)
 
 
@@ -97,8 +107,7 @@ def load_torchvision_vgg16(vgg, state):
     ```
     """
     state = torchvision_features(state)
-    for variable, value in match(vgg, state, vgg16_names(), "state"):
-        variable.assign(value)
+    _assign(match(vgg, state, vgg16_names(), "state"))
 
 
 def torchvision_features(state):
@@ -181,7 +190,9 @@ def _load_checkpoint(source, kind):
     parts, step = _READERS[kind](source)
     with blank():
         model = _fitting_model(parts, UPSAMPLING[kind])
-    load_authors_state(model, **parts)
+    assignments = _matches(model, **parts)
+    del parts
+    _assign(assignments)
     return model, step
 
 

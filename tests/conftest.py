@@ -8,8 +8,14 @@ _cache = tempfile.TemporaryDirectory(prefix="keras_ctsdg_jax_")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _cache.name)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
+import hypothesis  # noqa: E402
 import keras  # noqa: E402
 import pytest  # noqa: E402
+
+# A run on a server shall fail for a change, not for an example drawn by chance.
+hypothesis.settings.register_profile("server", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("server")
 
 
 def pytest_report_header():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.ndimage import binary_erosion
 
 import keras_ctsdg
 from keras_ctsdg.data import gray_and_edge
@@ -45,9 +46,13 @@ def test_kind_size_and_other_pixels_stay(height, width, kind, strategy, feather,
         assert (found.mode, found.size) == (image.mode, image.size)
     if kind in ("LA", "RGBA", "PA"):
         np.testing.assert_array_equal(after[..., -1], before[..., -1])
-    # The deepest pixels have the stand-in's color, as far as the kind has it.
+    # It has the stand-in's color; where sizes were changed, but for the rim, which
+    # resampling blends with what is beside it.
     if kind in ("RGB", "uint8") and not feather:
-        np.testing.assert_allclose(after[mask], [[230, 38, 140]] * mask.sum(), atol=6)
+        deep = mask
+        if strategy in ("auto", "resize"):
+            deep = binary_erosion(mask, np.ones((3, 3)), iterations=3, border_value=1)
+        np.testing.assert_allclose(after[deep], [[230, 38, 140]] * deep.sum(), atol=6)
 
 
 @pytest.mark.parametrize("edges", ["clean", "wrapped"])

@@ -6,6 +6,21 @@ from keras_ctsdg.models.ctsdg import BaseCTSDG
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class CTSDG(BaseCTSDG):
+    # Keras takes the variables' values out for the time of these two, and on an
+    # error would not put them back.
+
+    def evaluate(self, *args, **kwargs):
+        try:
+            return super().evaluate(*args, **kwargs)
+        finally:
+            self.jax_state_sync()
+
+    def predict(self, *args, **kwargs):
+        try:
+            return super().predict(*args, **kwargs)
+        finally:
+            self.jax_state_sync()
+
     def train_step(self, state, data):
         trainable, others, optimizer, metrics = state
         inputs = self.prepare(data)

@@ -46,6 +46,8 @@ def test_bad_batches_of_a_loader_are_refused(model):
     loader.dataset[-1]["mask"] = 255 * loader.dataset[-1]["mask"]
     with pytest.raises(ValueError, match=r"`mask` must lie in \[0, 1\]"):
         model.predict(loader, verbose=0)
+    # And the model is what it was.
+    assert model.predict_on_batch(random_batch()).shape == (1, 128, 128, 3)
 
 
 def test_masks_may_be_bool(model):

@@ -2,6 +2,9 @@
 
 import inspect
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import keras
@@ -55,6 +58,16 @@ def optimizer_slots(model):
     """What both optimizers of a model remember, as arrays."""
     both = model.generator_optimizer, model.discriminator_optimizer
     return [to_numpy(v.value) for optimizer in both for v in optimizer.variables]
+
+
+def memory(field):
+    """Gigabytes of this process: `VmRSS` as it is, or `VmHWM` at its highest.
+
+    Not `ru_maxrss`, in which a new process has the peak of the one that started it.
+    """
+    with open("/proc/self/status") as file:
+        lines = dict(line.split(":", 1) for line in file)
+    return int(lines[field].split()[0]) * 1024 / 1e9
 
 
 def sample(array, count):
@@ -180,3 +193,21 @@ def write_mindspore(path, state, largest=2**19):
                 tensor = head + field(3, content[start : start + largest])
                 file.write(field(1, field(1, name.encode()) + field(2, tensor)))
     return path
+
+
+CONVERT = """
+from keras_ctsdg.cli import main
+from tests.common import memory
+try:
+    main()
+finally:
+    print(memory("VmHWM"))
+"""
+
+
+def convert_by_command(source, name):
+    """Converts by the command, as a user would: seconds, and gigabytes at most."""
+    start = time.monotonic()
+    command = [sys.executable, "-c", CONVERT, "convert", str(source), name]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return time.monotonic() - start, float(output.split()[-1])

@@ -1,10 +1,5 @@
 """The full-width networks against the original's numbers."""
 
-import os
-import subprocess
-import sys
-import time
-
 import keras
 import numpy as np
 import pytest
@@ -21,6 +16,7 @@ from keras_ctsdg.quickstart import psnr
 from tests.common import (
     NETWORK_INPUTS,
     assert_close,
+    convert_by_command,
     golden,
     sample,
     to_numpy,
@@ -49,26 +45,15 @@ def home(tmp_path_factory):
         yield folder
 
 
-def convert(source, name):
-    """Converts by the command, as a user would: seconds, and megabytes at most."""
-    start = time.monotonic()
-    command = [sys.executable, "-m", "keras_ctsdg.cli", "convert", source, name]
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return time.monotonic() - start, usage.ru_maxrss / 1024
-
-
 @pytest.fixture(scope="module")
 def model(states, home):
     """The authors' file with seed-0 weights, converted by the command and loaded by
     name; the training test is its last."""
     parts = {part: states[part] for part in ("generator", "discriminator")}
     source = write_torch(home / "CelebA.pt", n_iter=350000, **parts)
-    seconds, megabytes = convert(source, "celeba")
+    seconds, gigabytes = convert_by_command(source, "celeba")
     assert seconds < 60
-    assert megabytes < 1500
+    assert gigabytes < 1.5 * 1.024**3  # 1.5 GiB
     source.unlink()
     model = keras_ctsdg.from_preset("celeba")
     vgg = VGG16Features(weights=None)
@@ -210,7 +195,7 @@ def test_mindspore(states, home):
         ours = mindspore_names(names)
         state = {port: states[part][name] for port, name in ours.items()}
         write_mindspore(home / f"{part}_000350.ckpt", state, largest=2**24)
-    convert(home / "generator_000350.ckpt", "port")
+    convert_by_command(home / "generator_000350.ckpt", "port")
     generator = keras_ctsdg.from_preset("port").generator
     numbers = golden("mindspore_s0_1x128x256_inference.npz")
     _, inputs = case_inputs("s0_1x128x256")

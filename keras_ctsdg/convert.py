@@ -20,6 +20,7 @@ from keras_ctsdg.name_maps import (
     vgg16_names,
 )
 from keras_ctsdg.preset_files import (
+    about_parameters,
     check_free,
     is_name,
     preset_folder,
@@ -288,6 +289,6 @@ def _width(state):
     width = first.shape[0] if first.ndim == 4 else 0
     # Memory is taken for a network only if the file filled about as much.
     total = sum(np.size(value) for value in state.values())
-    if width and width % 4 == 0 and 4 * total >= 52_000_000 * (width / 64) ** 2:
+    if width and width % 4 == 0 and 4 * total >= about_parameters(width):
         return width
     return 64

@@ -239,6 +239,14 @@ def read_text(path, name):
     return content
 
 
+def about_parameters(filters):
+    """About how many numbers a generator of that width holds.
+
+    For checks that a file is as large as what it says, before memory is taken.
+    """
+    return 52_000_000 * (filters / 64) ** 2
+
+
 def weights_size(path):
     """Bytes of a preset's weights.
 

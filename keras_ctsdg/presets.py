@@ -11,6 +11,7 @@ from keras_ctsdg.preset_files import (
     METADATA,
     RECORD,
     WEIGHTS,
+    about_parameters,
     is_name,
     is_preset,
     preset_folder,
@@ -38,8 +39,6 @@ CLASSES = {
     "generator": "keras_ctsdg>Generator",
     "discriminator": "keras_ctsdg>Discriminator",
 }
-# At filters=64, of both networks or of the generator alone.
-FULL_WIDTH, FULL_PARAMETERS = 64, 52_000_000
 
 
 def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
@@ -239,8 +238,7 @@ def _check_config(config, path):
             f"{config.get('registered_name') or config.get('class_name')!r}"
         )
     # Memory is taken by what the config says; so much must be on the disk.
-    least = FULL_PARAMETERS * (max(filters) / FULL_WIDTH) ** 2
-    if weights_size(path) < least:
+    if weights_size(path) < about_parameters(max(filters)):
         raise ValueError(
             f"The weights must be as large as the network. Received: {path}, "
             f"{weights_size(path)} bytes for filters={max(filters)}"

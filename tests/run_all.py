@@ -9,7 +9,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 # For small networks XLA compiles far longer than it runs.
 QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
 # Threads of three processes on few cores would wait for each other.
-ALONE = {**QUICK, "OMP_NUM_THREADS": "1"}
+TOGETHER = {**QUICK, "OMP_NUM_THREADS": "1"}
 
 
 def start(backend, options, flags, output=None):
@@ -27,7 +27,7 @@ def run_together(options):
     runs = []
     for backend in BACKENDS:
         output = tempfile.TemporaryFile("w+")
-        runs.append((backend, output, start(backend, options, ALONE, output)))
+        runs.append((backend, output, start(backend, options, TOGETHER, output)))
     failed = []
     for backend, output, process in runs:
         if process.wait():

@@ -101,21 +101,17 @@ def perceptual_loss(features, true_features):
     return _level_sum(absolute_error, features, true_features)
 
 
-def style_loss(features, true_features):
+def style_loss(features, true_grams):
     """Absolute error of the features' Gram matrices, summed over the levels.
 
     Args:
         features: List of tensors `[B, H, W, C]`, one a level.
-        true_features: List of tensors of the same shapes.
+        true_grams: List of tensors `[B, C, C]`, `gram_matrix` of the true features.
 
     Returns:
         Scalar tensor.
     """
-
-    def gram_error(x, y):
-        return absolute_error(gram_matrix(x), gram_matrix(y))
-
-    return _level_sum(gram_error, features, true_features)
+    return _level_sum(absolute_error, map(gram_matrix, features), true_grams)
 
 
 def adversarial_loss(patch_logits, edge_logits, edge):

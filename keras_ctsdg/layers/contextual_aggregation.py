@@ -20,6 +20,7 @@ class ContextualFeatureAggregation(keras.layers.Layer):
 
     Call arguments:
         inputs: Tuple `(background, foreground)` of two tensors `[B, H, W, C]`.
+        training: Bool, whether gradients will be asked for.
 
     Returns:
         Tensor `[B, H, W, filters]`.
@@ -58,8 +59,8 @@ class ContextualFeatureAggregation(keras.layers.Layer):
         self.region_affinity.build(input_shape)
         self.multi_scale.build(input_shape[0])
 
-    def call(self, inputs):
-        return self.multi_scale(self.region_affinity(inputs))
+    def call(self, inputs, training=False):
+        return self.multi_scale(self.region_affinity(inputs, training=training))
 
     def compute_output_shape(self, input_shape):
         return self.multi_scale.compute_output_shape(input_shape[0])

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_ctsdg.layers.convolution import Conv2D
 from keras_ctsdg.layers.shapes import check_same_shape
 
 
@@ -56,14 +57,13 @@ class BidirectionalGatedFusion(keras.layers.Layer):
         )
 
     def _build_gate(self, channels, input_shape, name):
-        gate = keras.layers.Conv2D(
+        gate = Conv2D(
             channels,
             3,
             padding="same",
             activation="sigmoid",
             # A clone, or both gates would start with the same numbers.
             kernel_initializer=self.kernel_initializer.clone(),
-            data_format="channels_last",
             dtype=self.dtype_policy,
             name=name,
         )

@@ -1,6 +1,9 @@
+import functools
+
 import keras
 from keras import ops
 
+from keras_ctsdg.layers.convolution import Conv2D
 from keras_ctsdg.layers.shapes import check_feature_maps
 
 
@@ -62,7 +65,7 @@ class MultiScaleFeatureAggregation(keras.layers.Layer):
         )
 
     def _convolution(self, filters, kernel_size, name, dilation_rate=1):
-        return keras.layers.Conv2D(
+        return Conv2D(
             filters,
             kernel_size,
             padding="same",
@@ -70,7 +73,6 @@ class MultiScaleFeatureAggregation(keras.layers.Layer):
             activation="relu",
             # A clone, or all branches would start with the same numbers.
             kernel_initializer=self.kernel_initializer.clone(),
-            data_format="channels_last",
             dtype=self.dtype_policy,
             name=name,
         )
@@ -83,10 +85,13 @@ class MultiScaleFeatureAggregation(keras.layers.Layer):
 
     def call(self, inputs):
         weights = ops.softmax(self.weight_scores(self.weight_hidden(inputs)), axis=-1)
-        output = 0.0
-        for i, branch in enumerate(self.branches):
-            output = output + branch(inputs) * weights[..., i : i + 1]
-        return output
+        return functools.reduce(
+            ops.add,
+            (
+                branch(inputs) * weights[..., i : i + 1]
+                for i, branch in enumerate(self.branches)
+            ),
+        )
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)

@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+from keras_ctsdg.layers.convolution import convolve
+
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class PartialConv2D(keras.layers.Layer):
@@ -122,11 +124,7 @@ class PartialConv2D(keras.layers.Layer):
         return total
 
     def _convolve(self, x, kernel):
-        pad = self.kernel_size // 2
-        x = ops.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        return ops.conv(
-            x, kernel, self.strides, padding="valid", data_format="channels_last"
-        )
+        return convolve(x, kernel, self.strides, padding=self.kernel_size // 2)
 
     def _feature_shapes(self, input_shape):
         nested = isinstance(input_shape, (tuple, list)) and all(

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 from keras import ops
 
@@ -12,8 +14,11 @@ class RegionAffinityLearning(keras.layers.Layer):
     Contextual attention over patches: similarities are taken between 3 x 3
     patches of the foreground at half its size (queries, and keys of unit length);
     what is carried over are the 4 x 4 patches of the background at the same
-    places, added up where they overlap. A whole batch is attended at once; the
-    attention map holds `(H / 2 * W / 2) ** 2` numbers a picture.
+    places, added up where they overlap. Both products are taken over single pixels
+    and blocks of 2 x 2, of which patches are sums, where that is faster. Outside
+    of training, rows of queries are worked on in turn, so that memory grows with
+    the number of pixels; the whole attention map would hold `(H / 2 * W / 2) ** 2`
+    numbers a picture.
 
     Args:
         softmax_scale: Float, what similarities are multiplied with before the
@@ -24,6 +29,8 @@ class RegionAffinityLearning(keras.layers.Layer):
         inputs: Tuple `(background, foreground)` of two tensors `[B, H, W, C]`.
             An odd height or width is completed by a copy of its last row or
             column for the computation.
+        training: Bool, whether gradients will be asked for: it chooses the faster
+            form, not the result.
 
     Returns:
         Tensor `[B, H, W, C]`.
@@ -46,39 +53,177 @@ class RegionAffinityLearning(keras.layers.Layer):
     def build(self, input_shape):
         check_same_shape(self, input_shape, ("background", "foreground"))
 
-    def call(self, inputs):
+    def call(self, inputs, training=False):
         background, foreground = inputs
         _, height, width, _ = ops.shape(background)
-        output = self._attend(_complete(background), _complete(foreground))
+        output = self._attend(_complete(background), _complete(foreground), training)
         return output[:, :height, :width]
 
-    def _attend(self, background, foreground):
+    def _attend(self, background, foreground, training):
         _, height, width, channels = ops.shape(background)
         height, width = height // 2, width // 2
-        queries = _flatten(_patches(resize_aligned(foreground, height, width), 3, 1))
-        values = _flatten(_patches(background, 4, 2))
-        attention = self._attention(queries)
-        carried = ops.matmul(attention, values)
-        carried = ops.reshape(carried, (-1, height, width, 2, 2, 2, 2, channels))
-        return _overlap_add(carried) / 4
+        features = resize_aligned(foreground, height, width)
+        scores = (_gram_scores if _prefers_grams(training) else _patch_scores)(features)
+        values = _blocks(background)
+        rows = _rows_at_once(height, width, training)
 
-    def _attention(self, queries):
-        """Softmax over the similarities of all patches, [B, N, N]."""
-        # Squares, norms and the softmax would leave the range of float16.
-        squares = ops.sum(ops.square(ops.cast(queries, "float32")), -1, keepdims=True)
-        # The floor is under the root, where a patch of zeros has a gradient.
-        norms = ops.sqrt(ops.maximum(squares, 1e-8))
-        keys = queries / ops.cast(norms, queries.dtype)
-        scores = ops.matmul(queries, ops.transpose(keys, (0, 2, 1)))
-        scores = ops.cast(scores, "float32") * self.softmax_scale
-        attention = ops.maximum(ops.softmax(scores, axis=-1), 1e-8)
-        return ops.cast(attention, queries.dtype)
+        def carry_over(start):
+            """What the patches of some rows take: [B, rows + 1, W + 1, 4 * C]."""
+            attention = ops.softmax(scores(start, rows) * self.softmax_scale, axis=-1)
+            attention = ops.cast(ops.maximum(attention, 1e-8), background.dtype)
+            attention = ops.reshape(attention, (-1, rows, width, height, width))
+            # Patches overlap in whole blocks of 2 x 2 pixels: a block takes part in
+            # four patches, and what they take from it can be added up beforehand.
+            attention = _shifted_sum(_shifted_sum(attention, 1), 2)
+            positions = (height + 1) * (width + 1)
+            attention = ops.reshape(
+                attention, (-1, (rows + 1) * (width + 1), positions)
+            )
+            taken = ops.matmul(attention, values)
+            return ops.reshape(taken, (-1, rows + 1, width + 1, 4 * channels))
+
+        taken = _in_turn(carry_over, height, rows)
+        return _pixels(_join(taken), channels) / 4
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
 
     def get_config(self):
         return {**super().get_config(), "softmax_scale": self.softmax_scale}
+
+
+# === How much at once, and in which form: by the clock ===
+
+# Scores that are computed at once, a picture. Those of 8 rows of 256 x 256 stay in
+# a CPU's cache; gradients need them all anyway.
+SCORES = 2**21
+TRAINING_SCORES = 2**25
+# Blocks of rows that a graph repeats instead of looping over them.
+UNROLLED = 8
+
+
+def _prefers_grams(training):
+    """Whether sums of a Gram matrix beat products of whole patches.
+
+    They multiply nine times less and move more memory: faster everywhere but in the
+    gradients of TensorFlow and PyTorch, which do not fuse the sums.
+    """
+    return not training or keras.backend.backend() == "jax"
+
+
+def _rows_at_once(height, width, training):
+    """The most rows that divide the height within the limit, and 4 above it."""
+    if not isinstance(height, int) or not isinstance(width, int):
+        return ops.where(height % 4 == 0, 4, 1)
+    limit = (TRAINING_SCORES if training else SCORES) // (width * height * width)
+    return max(n for n in range(1, max(4, limit) + 1) if height % n == 0)
+
+
+def _in_turn(carry_over, height, rows):
+    """Results for all blocks of rows, stacked on a new first axis.
+
+    One after the other: results are the carry of a loop, or TensorFlow would work on
+    several at once, in several times the memory.
+    """
+    if isinstance(height, int) and height // rows <= UNROLLED:
+        return ops.stack([carry_over(start) for start in range(0, height, rows)])
+    starts = ops.arange(height // rows, dtype="int32") * rows
+    first = carry_over(0)
+
+    def body(_, start):
+        taken = carry_over(start)
+        return taken, taken
+
+    return ops.scan(body, ops.zeros_like(first), starts)[1]
+
+
+# === Similarities of patches ===
+
+
+def _gram_scores(features):
+    """Similarities of 3 x 3 patches as sums of pixels' over nine diagonal shifts.
+
+    Args:
+        features: Tensor `[B, H, W, C]`.
+
+    Returns:
+        Function of a first row and a number of rows. It gives the similarities of
+        their patches to all, of unit length, `[B, rows * W, H * W]` in float32.
+    """
+    _, height, width, channels = ops.shape(features)
+    padded = ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    positions = (height + 2) * (width + 2)
+    keys = ops.transpose(ops.reshape(padded, (-1, positions, channels)), (0, 2, 1))
+    squares = ops.sum(ops.square(ops.cast(padded, "float32")), axis=-1)
+    squares = _sum(
+        squares[:, i : i + height, j : j + width] for i in range(3) for j in range(3)
+    )
+    inverse_norms = ops.reshape(_inverse_norms(squares), (-1, 1, 1, height, width))
+
+    def scores(start, rows):
+        queries = _row_slice(padded, start, rows + 2)
+        queries = ops.reshape(queries, (-1, (rows + 2) * (width + 2), channels))
+        grams = ops.cast(ops.matmul(queries, keys), "float32")
+        grams = ops.reshape(grams, (-1, rows + 2, width + 2, height + 2, width + 2))
+        grams = _sum(grams[:, i : i + rows, :, i : i + height] for i in range(3))
+        grams = _sum(grams[:, :, j : j + width, :, j : j + width] for j in range(3))
+        return ops.reshape(grams * inverse_norms, (-1, rows * width, height * width))
+
+    return scores
+
+
+def _patch_scores(features):
+    """As `_gram_scores`, by products of whole patches."""
+    _, height, width, channels = ops.shape(features)
+    padded = ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+    def patches(start, rows):
+        x = _row_slice(padded, start, rows + 2)
+        x = ops.concatenate(
+            [x[:, i : i + rows, j : j + width] for i in range(3) for j in range(3)],
+            axis=-1,
+        )
+        return ops.reshape(x, (-1, rows * width, 9 * channels))
+
+    keys = patches(0, height)
+    squares = ops.sum(ops.square(ops.cast(keys, "float32")), axis=-1, keepdims=True)
+    keys = ops.transpose(
+        keys * ops.cast(_inverse_norms(squares), keys.dtype), (0, 2, 1)
+    )
+
+    def scores(start, rows):
+        return ops.cast(ops.matmul(patches(start, rows), keys), "float32")
+
+    return scores
+
+
+def _shifted_sum(x, axis):
+    """Adds what is one place further on an axis and on the same of the keys."""
+
+    def pad(widths):
+        return ops.pad(
+            x, [widths if i in (axis, axis + 2) else (0, 0) for i in range(5)]
+        )
+
+    return pad((0, 1)) + pad((1, 0))
+
+
+def _sum(tensors):
+    # Not `sum`, which begins by adding 0: one more pass where nothing is fused.
+    return functools.reduce(ops.add, tensors)
+
+
+def _inverse_norms(squares):
+    # The floor is under the root, where a patch of zeros has a gradient.
+    return 1.0 / ops.sqrt(ops.maximum(squares, 1e-8))
+
+
+def _row_slice(x, start, rows):
+    batch, _, width, channels = ops.shape(x)
+    return ops.slice(x, (0, start, 0, 0), (batch, rows, width, channels))
+
+
+# === Pixels and blocks of 2 x 2 ===
 
 
 def _complete(x):
@@ -88,48 +233,41 @@ def _complete(x):
     return ops.concatenate([x, x[:, :, width - width % 2 : width]], axis=2)
 
 
-def _patches(x, size, stride):
-    """Patches of `x`, zero padded by 1: [B, H / stride, W / stride, size² * C]."""
-    _, height, width, _ = ops.shape(x)
-    rows, columns = height // stride, width // stride
+def _blocks(x):
+    """`[B, 2 * H, 2 * W, C]`, zero padded by 1, as `[B, (H + 1) * (W + 1), 4 * C]`."""
+    _, height, width, channels = ops.shape(x)
+    height, width = height // 2 + 1, width // 2 + 1
     x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = [
-        x[
-            :,
-            i : i + stride * (rows - 1) + 1 : stride,
-            j : j + stride * (columns - 1) + 1 : stride,
-        ]
-        for i in range(size)
-        for j in range(size)
-    ]
-    return ops.concatenate(shifted, axis=-1)
+    x = ops.reshape(x, (-1, height, 2, width, 2, channels))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, height * width, 4 * channels))
 
 
-def _flatten(patches):
-    """[B, H, W, D] as [B, H * W, D]."""
-    _, height, width, depth = ops.shape(patches)
-    return ops.reshape(patches, (-1, height * width, depth))
+def _pixels(blocks, channels):
+    """The reverse of `_blocks`, of `[B, H + 1, W + 1, 4 * C]`."""
+    _, height, width, _ = ops.shape(blocks)
+    x = ops.reshape(blocks, (-1, height, width, 2, 2, channels))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    x = ops.reshape(x, (-1, 2 * height, 2 * width, channels))
+    return x[:, 1:-1, 1:-1]
 
 
-def _overlap_add(patches):
-    """Adds 4 x 4 patches at stride 2, less the outermost ring.
-
-    A patch is 2 x 2 blocks of 2 x 2 pixels, and neighbouring patches overlap in
-    whole blocks: four shifted sums of blocks, then blocks laid out as pixels.
+def _join(taken):
+    """Puts blocks of rows together, the last row of each on the first of the next.
 
     Args:
-        patches: Tensor `[B, H, W, 2, 2, 2, 2, C]`: block row, row in the block,
-            block column, column in the block.
+        taken: Tensor `[n, B, rows + 1, W, C]`.
 
     Returns:
-        Tensor `[B, 2 * H, 2 * W, C]`.
+        Tensor `[B, n * rows + 1, W, C]`.
     """
-    _, height, width, *_, channels = ops.shape(patches)
-    blocks = 0.0
-    for i in range(2):
-        for j in range(2):
-            shift = ((0, 0), (i, 1 - i), (j, 1 - j), (0, 0), (0, 0), (0, 0))
-            blocks = blocks + ops.pad(patches[:, :, :, i, :, j], shift)
-    pixels = ops.transpose(blocks, (0, 1, 3, 2, 4, 5))
-    pixels = ops.reshape(pixels, (-1, 2 * height + 2, 2 * width + 2, channels))
-    return pixels[:, 1:-1, 1:-1]
+    count, _, rows, width, channels = ops.shape(taken)
+    rows = rows - 1
+    taken = ops.transpose(taken, (1, 0, 2, 3, 4))
+    whole = (-1, count * rows, width, channels)
+    body = ops.reshape(taken[:, :, :rows], whole)
+    last = ops.pad(taken[:, :, rows:], ((0, 0), (0, 0), (rows - 1, 0), (0, 0), (0, 0)))
+    last = ops.reshape(last, whole)
+    return ops.pad(body, ((0, 0), (0, 1), (0, 0), (0, 0))) + ops.pad(
+        last, ((0, 0), (1, 0), (0, 0), (0, 0))
+    )

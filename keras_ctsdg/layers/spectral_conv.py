@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_ctsdg.layers.convolution import convolve
 from keras_ctsdg.layers.shapes import check_feature_maps
 
 
@@ -107,11 +108,7 @@ class SpectralConv2D(keras.layers.Layer):
             u, v = ops.convert_to_tensor(self.u), ops.convert_to_tensor(self.v)
         sigma = ops.sum(u * ops.matmul(matrix, v))
         kernel = ops.cast(self.kernel / sigma, self.compute_dtype)
-        pad = (self.padding, self.padding)
-        inputs = ops.pad(inputs, ((0, 0), pad, pad, (0, 0)))
-        return ops.conv(
-            inputs, kernel, self.strides, padding="valid", data_format="channels_last"
-        )
+        return convolve(inputs, kernel, self.strides, self.padding)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape

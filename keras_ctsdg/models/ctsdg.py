@@ -110,10 +110,11 @@ class BaseCTSDG(Doors):
         features = self.perceptual_network(pictures)
         halves = zip(*(ops.split(level, 2) for level in features), strict=True)
         true_features = self.perceptual_network(truth)
+        true_grams = [losses.gram_matrix(level) for level in true_features]
         terms = {"perceptual": 0.0, "style": 0.0}
         for half in halves:
             terms["perceptual"] += losses.perceptual_loss(half, true_features)
-            terms["style"] += losses.style_loss(half, true_features)
+            terms["style"] += losses.style_loss(half, true_grams)
         return terms
 
     def discriminator_losses(self, inputs, output, training):

@@ -2,6 +2,7 @@ import keras
 from keras import layers
 
 from keras_ctsdg.layers import SpectralConv2D
+from keras_ctsdg.layers.convolution import Conv2D
 from keras_ctsdg.models.initial import random_normal
 from keras_ctsdg.models.inputs import (
     CHANNELS,
@@ -168,13 +169,12 @@ def apply_edge_detector(image, filters, dtype):
     def conv(x, width, kernel_size, name):
         # Uniform within 1 / sqrt(fan_in), biases too.
         limit = (x.shape[-1] * kernel_size**2) ** -0.5
-        return layers.Conv2D(
+        return Conv2D(
             width,
             kernel_size,
             padding="same",
             kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
             bias_initializer=keras.initializers.RandomUniform(-limit, limit),
-            data_format="channels_last",
             dtype=dtype,
             name=f"edge_{name}",
         )(x)

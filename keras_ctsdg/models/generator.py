@@ -7,6 +7,7 @@ from keras_ctsdg.layers import (
     ContextualFeatureAggregation,
     PartialConv2D,
 )
+from keras_ctsdg.layers.convolution import Conv2D
 from keras_ctsdg.models.initial import random_normal
 from keras_ctsdg.models.inputs import (
     CHANNELS,
@@ -243,12 +244,11 @@ class _Blocks:
         )(sources)
 
     def conv(self, x, filters, name, kernel_size=3, padding="same", **kwargs):
-        return layers.Conv2D(
+        return Conv2D(
             filters,
             kernel_size,
             padding=padding,
             kernel_initializer=random_normal(),
-            data_format="channels_last",
             dtype=self.dtype,
             name=name,
             **kwargs,

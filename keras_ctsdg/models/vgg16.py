@@ -1,6 +1,8 @@
 import keras
 from keras import layers, ops
 
+from keras_ctsdg.layers.convolution import Conv2D, MaxPooling2D
+
 # The convolutions of blocks 1 to 3: the paper looks no deeper.
 BLOCKS = ((64, 2), (128, 2), (256, 3))
 SCALINGS = ("as_is", "unit", "caffe")
@@ -88,18 +90,15 @@ class VGG16Features(keras.Model):
             x = _InputScaling(input_scaling, dtype=dtype, name="input_scaling")(x)
         for block, (width, convolutions) in enumerate(BLOCKS, start=1):
             for i in range(1, convolutions + 1):
-                x = layers.Conv2D(
+                x = Conv2D(
                     width,
                     3,
                     padding="same",
                     activation="relu",
-                    data_format="channels_last",
                     dtype=dtype,
                     name=f"block{block}_conv{i}",
                 )(x)
-            x = layers.MaxPooling2D(
-                data_format="channels_last", dtype=dtype, name=f"block{block}_pool"
-            )(x)
+            x = MaxPooling2D(dtype=dtype, name=f"block{block}_pool")(x)
             pooled.append(x)
         super().__init__(inputs=image, outputs=pooled, name=name, **kwargs)
         self.trainable = False

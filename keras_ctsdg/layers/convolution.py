@@ -1,0 +1,96 @@
+import keras
+from keras import ops
+
+
+def convolve(x, kernel, strides=1, padding=0, dilation_rate=1):
+    """2D convolution of feature maps that are zero padded alike on every side.
+
+    Args:
+        x: Tensor `[B, H, W, C]`.
+        kernel: Tensor `[h, w, C, filters]`, of odd or even size.
+        strides: Int, the step of the window. Defaults to `1`.
+        padding: Int, the number of zeros on every side. Defaults to `0`.
+        dilation_rate: Int. Defaults to `1`.
+
+    Returns:
+        Tensor `[B, H', W', filters]`.
+    """
+    reach = dilation_rate * (kernel.shape[0] - 1)
+    if strides == 1 and 2 * padding == reach:
+        mode = "same"
+    else:
+        # `same` pads a larger stride on one side only.
+        mode, pad = "valid", (padding, padding)
+        x = ops.pad(x, ((0, 0), pad, pad, (0, 0)))
+    return on_channels(
+        lambda x, data_format: ops.conv(
+            x, kernel, strides, mode, data_format, dilation_rate
+        ),
+        x,
+    )
+
+
+def on_channels(function, x):
+    """Runs a convolution or pooling in the data format that costs the backend least.
+
+    PyTorch knows one format, with the channels first, and any order in memory. Keras
+    copies `channels_last` into it and back; a transposed view needs no copy.
+
+    Args:
+        function: Function of a feature map and a Keras `data_format`.
+        x: Tensor `[B, H, W, C]`.
+
+    Returns:
+        Tensor `[B, H', W', C']`.
+    """
+    if keras.backend.backend() != "torch":
+        return function(x, "channels_last")
+    x = function(ops.transpose(x, (0, 3, 1, 2)), "channels_first")
+    return ops.transpose(x, (0, 2, 3, 1))
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class Conv2D(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` on `[B, H, W, C]`, without copies on PyTorch."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, data_format="channels_last", **kwargs)
+
+    def convolution_op(self, inputs, kernel):
+        return on_channels(
+            lambda x, data_format: ops.conv(
+                x,
+                kernel,
+                list(self.strides),
+                self.padding,
+                data_format,
+                self.dilation_rate,
+            ),
+            inputs,
+        )
+
+    def get_config(self):
+        config = super().get_config()
+        del config["data_format"]
+        return config
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class MaxPooling2D(keras.layers.MaxPooling2D):
+    """`keras.layers.MaxPooling2D` on `[B, H, W, C]`, without copies on PyTorch."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, data_format="channels_last", **kwargs)
+
+    def call(self, inputs):
+        return on_channels(
+            lambda x, data_format: ops.max_pool(
+                x, self.pool_size, self.strides, self.padding, data_format
+            ),
+            inputs,
+        )
+
+    def get_config(self):
+        config = super().get_config()
+        del config["data_format"]
+        return config

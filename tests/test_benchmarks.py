@@ -1,6 +1,15 @@
 import subprocess
 import sys
 
+import keras
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import literal_torch, literal_training
+from tests.common import NETWORK_INPUTS, assert_close, golden
+from tests.golden.seeded_weights import state_dict
+
 
 def test_data():
     """It runs; what it measures is for a quiet machine."""
@@ -12,3 +21,69 @@ def test_data():
     assert result.returncode == 0, result.stderr
     for name in ("read and decode", "edges", "masks", "plain loop", "2 threads"):
         assert name in result.stdout
+
+
+def test_run():
+    contestants = ["literal", keras.backend.backend()]
+    result = subprocess.run(
+        [sys.executable, "benchmarks/run.py", "--tasks", "inference", "--sizes", "128"]
+        + ["--policies", "float32", "--rounds", "1", "--contestants", *contestants],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    rows = [
+        line.split(" | ") for line in result.stdout.splitlines() if "| 128 |" in line
+    ]
+    assert [row[3] for row in rows] == contestants
+    # A quarter of the 183.5 counted at 256, less what grows with the square.
+    assert 30 < float(rows[0][-1].strip(" |")) < 183.5 / 4
+
+
+@pytest.fixture(scope="module")
+def originals():
+    """The literal networks with seed-0 weights."""
+
+    def load(network, part):
+        state = {
+            name: torch.from_numpy(np.asarray(value))
+            for name, value in state_dict(part).items()
+            if part == "vgg16_features" or ".features." not in name  # An alias.
+        }
+        network.load_state_dict(state)
+        return network
+
+    return (
+        load(literal_torch.Generator(), "generator"),
+        load(literal_torch.Discriminator(), "discriminator"),
+        load(literal_training.VGG16(), "vgg16_features"),
+    )
+
+
+def literal_inputs(numbers):
+    tensors = [
+        torch.from_numpy(numbers[name].transpose(0, 3, 1, 2).copy())
+        for name in NETWORK_INPUTS
+    ]
+    return (*tensors[:3], 1 - tensors[3])
+
+
+@pytest.mark.large
+def test_literal_is_the_original(originals):
+    """What we compare with computes what we compute."""
+    generator, discriminator, vgg = originals
+    numbers = golden("s0_1x128x256_inference.npz")
+    image, gray, edge, mask = literal_inputs(numbers)
+    generator.eval()
+    with torch.inference_mode():
+        outputs = generator(image * mask, gray * mask, edge * mask, mask)
+    names = ("output", "projected_image", "projected_edge")
+    for name, output in zip(names, outputs, strict=True):
+        assert_close(output.permute(0, 2, 3, 1), numbers[name], atol=1e-4)
+
+    training = literal_training.Training(generator.train(), discriminator, vgg)
+    losses = training.step(image, gray, edge, mask)
+    (expected, *_) = golden("s0_1x128x256_training.json")["steps"]
+    for name, loss in losses.items():
+        value = expected.get(name, expected.get(f"loss_{name}"))
+        assert loss.item() == pytest.approx(value, rel=1e-3), name

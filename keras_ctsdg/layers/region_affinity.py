@@ -60,7 +60,7 @@ class RegionAffinityLearning(keras.layers.Layer):
         return output[:, :height, :width]
 
     def _attend(self, background, foreground, training):
-        _, height, width, channels = ops.shape(background)
+        batch, height, width, channels = ops.shape(background)
         height, width = height // 2, width // 2
         features = resize_aligned(foreground, height, width)
         scores = (_gram_scores if _prefers_grams(training) else _patch_scores)(features)
@@ -82,7 +82,9 @@ class RegionAffinityLearning(keras.layers.Layer):
             taken = ops.matmul(attention, values)
             return ops.reshape(taken, (-1, rows + 1, width + 1, 4 * channels))
 
-        taken = _in_turn(carry_over, height, rows)
+        shape = (batch, rows + 1, width + 1, 4 * channels)
+        nothing = ops.zeros(shape, background.dtype)
+        taken = _in_turn(carry_over, nothing, height, rows)
         return _pixels(_join(taken), channels) / 4
 
     def compute_output_shape(self, input_shape):
@@ -112,15 +114,15 @@ def _prefers_grams(training):
 
 
 def _rows_at_once(height, width, training):
-    """The most rows that divide the height within the limit, and 4 above it."""
+    """The most rows that divide the height within the limit, or else up to 2."""
     if not isinstance(height, int) or not isinstance(width, int):
-        return ops.where(height % 4 == 0, 4, 1)
+        return ops.where(height % 2 == 0, 2, 1)
     limit = (TRAINING_SCORES if training else SCORES) // (width * height * width)
-    return max(n for n in range(1, max(4, limit) + 1) if height % n == 0)
+    return max(n for n in range(1, max(2, limit) + 1) if height % n == 0)
 
 
-def _in_turn(carry_over, height, rows):
-    """Results for all blocks of rows, stacked on a new first axis.
+def _in_turn(carry_over, nothing, height, rows):
+    """Results for all blocks of rows, of the shape of `nothing`, on a new first axis.
 
     One after the other: results are the carry of a loop, or TensorFlow would work on
     several at once, in several times the memory.
@@ -128,13 +130,12 @@ def _in_turn(carry_over, height, rows):
     if isinstance(height, int) and height // rows <= UNROLLED:
         return ops.stack([carry_over(start) for start in range(0, height, rows)])
     starts = ops.arange(height // rows, dtype="int32") * rows
-    first = carry_over(0)
 
     def body(_, start):
         taken = carry_over(start)
         return taken, taken
 
-    return ops.scan(body, ops.zeros_like(first), starts)[1]
+    return ops.scan(body, nothing, starts)[1]
 
 
 # === Similarities of patches ===

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras.src import testing
 
-from keras_ctsdg.layers import RegionAffinityLearning
+from keras_ctsdg.layers import RegionAffinityLearning, region_affinity
 from tests.common import (
     assert_close,
     assert_signature_is_config,
@@ -119,3 +119,37 @@ def test_signature_is_config():
 def test_bad_inputs(shapes):
     with pytest.raises(ValueError, match="Received: "):
         RegionAffinityLearning().build(shapes)
+
+
+def in_form(monkeypatch, scores=2**40, unrolled=8, grams=True):
+    """The layer, made to work on so many scores at once, in one form of the two."""
+    monkeypatch.setattr(region_affinity, "SCORES", scores)
+    monkeypatch.setattr(region_affinity, "UNROLLED", unrolled)
+    monkeypatch.setattr(region_affinity, "_prefers_grams", lambda training: grams)
+    return RegionAffinityLearning()
+
+
+@pytest.mark.parametrize("grams", [True, False])
+@pytest.mark.parametrize("unrolled", [8, 0])
+def test_rows_in_turn_are_all_at_once(monkeypatch, unrolled, grams):
+    features = np.random.default_rng(0).normal(size=(2, 24, 16, 4)).astype("float32")
+    whole = in_form(monkeypatch)((features, features))
+    # Of 12 rows of 8 queries for 96 keys, 3 at a time.
+    layer = in_form(monkeypatch, 3 * 8 * 96, unrolled, grams)
+    assert_close(layer((features, features)), keras.ops.convert_to_numpy(whole), 1e-5)
+
+
+@pytest.mark.parametrize("grams", [True, False])
+def test_gradients_are_alike_in_every_form(monkeypatch, grams):
+    features = np.random.default_rng(0).normal(size=(1, 8, 8, 4)).astype("float32")
+    variable = keras.Variable(features)
+
+    def gradient(**kwargs):
+        layer = in_form(monkeypatch, **kwargs)
+        (result,) = gradients(
+            lambda: keras.ops.sum(keras.ops.square(layer((variable, variable)))),
+            [variable],
+        )
+        return result
+
+    assert_close(gradient(scores=1, unrolled=0, grams=grams), gradient(), 1e-3)

@@ -118,7 +118,8 @@ def _rows_at_once(height, width, training):
     if not isinstance(height, int) or not isinstance(width, int):
         return ops.where(height % 2 == 0, 2, 1)
     limit = (TRAINING_SCORES if training else SCORES) // (width * height * width)
-    return max(n for n in range(1, max(2, limit) + 1) if height % n == 0)
+    most = min(height, max(2, limit))
+    return max(rows for rows in range(1, most + 1) if height % rows == 0)
 
 
 def _in_turn(carry_over, nothing, height, rows):

@@ -60,8 +60,8 @@ class CannyEdge(keras.layers.Layer):
             raise ValueError(f"`sigma` must be positive. Received: sigma={sigma}")
         if not 0 <= low_threshold <= high_threshold:
             raise ValueError(
-                "Thresholds must be 0 <= `low_threshold` <= `high_threshold`. "
-                f"Received: low_threshold={low_threshold}, high_threshold={high_threshold}"
+                "`low_threshold` must be from 0 to `high_threshold`. Received: "
+                f"low_threshold={low_threshold}, high_threshold={high_threshold}"
             )
         self.sigma = sigma
         self.low_threshold = low_threshold

@@ -141,7 +141,7 @@ def snake(side, first):
     return gray
 
 
-@pytest.mark.parametrize("side", [128, 250])
+@pytest.mark.parametrize("side", [128, 170])
 def test_follows_a_weak_edge_to_its_end(side):
     assert not canny(snake(side, 0.07), sigma=1.0).any()
     assert not edges_of(snake(side, 0.07), sigma=1.0).any()

@@ -89,7 +89,9 @@ def write_preset(model, folder, dtype="float32", overwrite=False, record=None):
     check_free(folder, overwrite, "folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Without the optimizers and the perceptual network of a training.
-    bare = type(model)(model.generator, model.discriminator, edges=model.edges)
+    bare = type(model)(
+        model.generator, model.discriminator, edges=model.edges, sigma=model.sigma
+    )
     with tempfile.TemporaryDirectory(
         dir=folder.parent, prefix=f".{folder.name}."
     ) as scratch:

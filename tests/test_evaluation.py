@@ -104,6 +104,13 @@ def test_pairs(folder, model, by_hand):
     assert len(list(evaluate_pairs(model, dataset(folder), limit=3))) == 3
 
 
+def test_pairs_whose_edges_the_model_draws(folder, model, by_hand):
+    pairs = list(evaluate_pairs(model, dataset(folder, edges=None)))
+    for pair, row in zip(pairs, by_hand, strict=True):
+        for metric in ("psnr", "ssim", "mae"):
+            assert pair[metric] == pytest.approx(row[metric], abs=1e-4)
+
+
 def test_groups():
     shares = (0.0, 0.2, 0.21, 0.4, 0.6, 0.61)
     groups = [group_of(np.float32(share)) for share in shares]

@@ -55,22 +55,24 @@ def test_kind_size_and_other_pixels_stay(height, width, kind, strategy, feather,
         np.testing.assert_allclose(after[deep], [[230, 38, 140]] * deep.sum(), atol=6)
 
 
-@pytest.mark.parametrize("edges", ["clean", "wrapped"])
-def test_full_on_a_multiple_equals_predict(model, edges):
+@pytest.mark.parametrize(
+    ("edges", "sigma"), [("clean", 2.0), ("wrapped", 2.0), ("clean", 1.0)]
+)
+def test_full_on_a_multiple_equals_predict(model, edges, sigma):
     mask = some_hole(128, 256, 0)
     levels = PHOTO[:128, :256]
     image = levels.astype("float32") / np.float32(127.5) - np.float32(1)
-    gray, edge = gray_and_edge(image, edges, mask=mask)
+    gray, edge = gray_and_edge(image, edges, sigma, mask)
     batch = {"image": image, "gray": gray, "edge": edge}
     batch = {key: x[None] for key, x in batch.items()}
     batch["mask"] = mask[None, ..., None].astype("float32")
     expected = (model.predict(batch, verbose=0)[0] + 1) / 2
     try:
-        model.edges = edges
+        model.edges, model.sigma = edges, sigma
         floats = model.inpaint(levels / 255.0, mask, strategy="full")
         whole = model.inpaint(levels, mask, strategy="full")
     finally:
-        model.edges = "clean"
+        model.edges, model.sigma = "clean", 2.0
     np.testing.assert_allclose(floats, expected, atol=1e-5)
     np.testing.assert_allclose(whole, expected * 255, atol=0.51)
 

@@ -129,6 +129,7 @@ def test_bad_options(command, root, tmp_path):
         (("--images", tmp_path / "none"), "that exists. Received: images="),
         (("--images", root, "--steps", 0, "--fine-tuning-steps", 0), "--steps 0"),
         (("--images", root, "--edges", "sharp"), "Received: edges='sharp'"),
+        (("--images", root, "--edges", "sharp", "--edges-on-device"), "edges='sharp'"),
         (("--images", root, "--image-size", 200), "Received: --image-size 200"),
         (("--images", root, "--validation-masks", root), "needs --validation-images"),
         (("--celeba", root, "--validation-images", root), "its own validation"),

@@ -27,8 +27,9 @@ def evaluate(
     image_size: Annotated[int, typer.Option(min=128, help="Side in pixels.")] = 256,
     batch_size: Annotated[int, typer.Option(min=1)] = 6,
     sigma: Annotated[
-        float, typer.Option(help="Width of Canny's Gaussian, as in training.")
-    ] = 2.0,
+        float | None,
+        typer.Option(help="Width of Canny's Gaussian; the model's, if not given."),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many pictures.")
     ] = None,
@@ -59,7 +60,7 @@ def evaluate(
         batch_size=batch_size,
         image_size=image_size,
         edges=loaded.edges,
-        sigma=sigma,
+        sigma=loaded.sigma if sigma is None else sigma,
         on_error=on_error,
         shuffle=False,
     )

@@ -55,6 +55,12 @@ def train(
     upsampling: str = "half_pixel",
     edges: str = "clean",
     sigma: Annotated[float, typer.Option(help="Width of Canny's Gaussian.")] = 2.0,
+    edges_on_device: Annotated[
+        bool,
+        typer.Option(
+            "--edges-on-device", help="The model draws gray and edges, not the workers."
+        ),
+    ] = False,
     horizontal_flip: bool = False,
     hole_share: Annotated[
         tuple[float, float], typer.Option(help="Of masks drawn at random.")
@@ -110,8 +116,7 @@ def train(
     shared = {
         "batch_size": batch_size,
         "image_size": image_size,
-        "edges": edges,
-        "sigma": sigma,
+        **({"edges": None} if edges_on_device else {"edges": edges, "sigma": sigma}),
         "on_error": on_error,
         "workers": workers,
         "use_multiprocessing": processes,
@@ -139,6 +144,7 @@ def train(
         models.Generator(filters=filters, upsampling=upsampling),
         models.Discriminator(filters=filters),
         edges=edges,
+        sigma=sigma,
     )
     model.compile(
         generator_optimizer=get_optimizer(None, learning_rate),

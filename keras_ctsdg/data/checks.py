@@ -29,6 +29,17 @@ def check_choice(name, value, choices):
     return value
 
 
+def check_sigma(sigma, edges):
+    if not sigma > 0:
+        raise ValueError(f"`sigma` must be positive. Received: sigma={sigma}")
+    if edges is None and sigma != 2.0:
+        raise ValueError(
+            "`sigma` has no part in a data set without edges; give it to "
+            f"`keras_ctsdg.CTSDG`. Received: sigma={sigma}, edges=None"
+        )
+    return sigma
+
+
 def check_seed(seed):
     if not isinstance(seed, numbers.Integral) or seed < 0:
         raise ValueError(

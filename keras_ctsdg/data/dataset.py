@@ -10,6 +10,7 @@ from keras_ctsdg.data.checks import (
     check_positive,
     check_seed,
     check_shard,
+    check_sigma,
     check_size,
 )
 from keras_ctsdg.data.edges import EDGES, gray_and_edge
@@ -39,7 +40,8 @@ class InpaintingDataset(keras.utils.PyDataset):
         image_size: Int, or tuple `(H, W)`; multiples of 128 for the network.
             Defaults to `256`.
         edges: `"clean"`, or `"wrapped"` for weights of the original
-            implementations. Defaults to `"clean"`.
+            implementations; `None` leaves gray and edge to the model, which draws
+            them on its device, by its own `sigma`. Defaults to `"clean"`.
         sigma: Float, the width of Canny's Gaussian in pixels. Defaults to `2.0`.
         shuffle: Bool. `True`, for training: pictures in random order, each with a
             random mask. `False`, for evaluation: picture i with mask i modulo the
@@ -71,7 +73,7 @@ class InpaintingDataset(keras.utils.PyDataset):
     Yields:
         Dict of float32 arrays: `image` `[B, H, W, 3]` in [-1, 1], `gray`
         `[B, H, W, 1]` in [0, 1], `edge` and `mask` `[B, H, W, 1]`, 0 or 1, where 1
-        in a mask marks the hole.
+        in a mask marks the hole. With `edges=None`, `image` and `mask` alone.
 
     Raises:
         ValueError: If an argument breaks a rule above; later, if a picture or a
@@ -107,14 +109,12 @@ class InpaintingDataset(keras.utils.PyDataset):
         super().__init__(**kwargs)
         self.batch_size = check_positive("batch_size", batch_size)
         self.image_size = check_size(image_size)
-        self.edges = check_choice("edges", edges, EDGES)
+        self.edges = check_choice("edges", edges, (*EDGES, None))
         self.on_error = check_choice("on_error", on_error, ("raise", "skip"))
         self.shard = check_shard(shard)
-        if not sigma > 0:
-            raise ValueError(f"`sigma` must be positive. Received: sigma={sigma}")
+        self.sigma = check_sigma(sigma, edges)
         if steps_per_epoch is not None:
             check_positive("steps_per_epoch", steps_per_epoch)
-        self.sigma = sigma
         self.shuffle = shuffle
         self.center_crop = center_crop
         self.horizontal_flip = horizontal_flip
@@ -233,13 +233,16 @@ class InpaintingDataset(keras.utils.PyDataset):
             return None
         place = self._place_of_all(place)
         image = self._varied(picture, self._rng(place, "picture"))
-        gray, edge = gray_and_edge(image, self.edges, self.sigma)
+        structure = {}
+        if self.edges is not None:
+            structure = gray_and_edge(image, self.edges, self.sigma)
+            structure = dict(zip(("gray", "edge"), structure, strict=True))
         if mask_index is None:
             which = (self.epoch, place) if self.shuffle else place
             mask = self.masks(which, self.image_size)
         else:
             mask = self._first_of(self.masks, self._mask, mask_index)
-        return {"image": image, "gray": gray, "edge": edge, "mask": mask}
+        return {"image": image, **structure, "mask": mask}
 
     def _place_of_all(self, place):
         """The place among all shards."""

@@ -8,6 +8,7 @@ import numpy as np
 from keras_ctsdg.data.skipped import merge
 
 KEYS = ("image", "gray", "edge", "mask")
+BINARY = {"edge", "mask"}
 
 
 def to_image(levels):
@@ -17,10 +18,11 @@ def to_image(levels):
 
 def stack(items):
     """A batch of items, in one piece of memory: fresh pages are few if it is large."""
-    sizes = [len(items) * items[0][key].size for key in KEYS]
+    keys = [key for key in KEYS if key in items[0]]
+    sizes = [len(items) * items[0][key].size for key in keys]
     memory = np.empty(sum(sizes), "float32")
     batch = {}
-    for key, part in zip(KEYS, np.split(memory, np.cumsum(sizes)[:-1]), strict=True):
+    for key, part in zip(keys, np.split(memory, np.cumsum(sizes)[:-1]), strict=True):
         batch[key] = part.reshape(len(items), *items[0][key].shape)
         np.stack([item[key] for item in items], out=batch[key])
     return batch
@@ -48,19 +50,22 @@ class Parcel(dict):
         # After an augmentation there may be more than 256 levels.
         if np.array_equal(to_image(levels.astype("float32")), image):
             image = levels
-        bits = [np.packbits(self[key].astype(bool)) for key in ("edge", "mask")]
-        return _unpack, (self.news, image, self["gray"], *bits)
+        packed = {
+            key: np.packbits(self[key].astype(bool)) if key in BINARY else self[key]
+            for key in self
+        }
+        return _unpack, (self.news, packed | {"image": image})
 
 
-def _unpack(news, image, gray, edge, mask):
+def _unpack(news, batch):
     merge(*news)
-    if image.dtype == np.uint8:
-        image = to_image(image.astype("float32"))
-    edge, mask = (
-        np.unpackbits(bits, count=gray.size).reshape(gray.shape).astype("float32")
-        for bits in (edge, mask)
-    )
-    return {"image": image, "gray": gray, "edge": edge, "mask": mask}
+    if batch["image"].dtype == np.uint8:
+        batch["image"] = to_image(batch["image"].astype("float32"))
+    shape = (*batch["image"].shape[:3], 1)
+    for key in BINARY & batch.keys():
+        bits = np.unpackbits(batch[key], count=np.prod(shape))
+        batch[key] = bits.reshape(shape).astype("float32")
+    return batch
 
 
 def is_worker(owner):

@@ -37,7 +37,7 @@ def _predict(model, colors, mask):
     # The hole is mirrored too: what it holds is not to be seen there either.
     mask = np.pad(mask, margins, "reflect")
     image = np.pad(colors, (*margins, (0, 0)), "reflect")
-    gray, edge = gray_and_edge(image, model.edges, mask=mask)
+    gray, edge = gray_and_edge(image, model.edges, model.sigma, mask)
     inputs = {
         "image": image,
         "gray": gray,

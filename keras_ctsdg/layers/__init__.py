@@ -1,5 +1,6 @@
 """The blocks of the paper, each a registered `keras.layers.Layer`."""
 
+from keras_ctsdg.layers.canny import CannyEdge
 from keras_ctsdg.layers.contextual_aggregation import ContextualFeatureAggregation
 from keras_ctsdg.layers.gated_fusion import BidirectionalGatedFusion
 from keras_ctsdg.layers.multi_scale import MultiScaleFeatureAggregation
@@ -11,6 +12,7 @@ from keras_ctsdg.layers.upsampling import BilinearUpSampling2D
 __all__ = [
     "BidirectionalGatedFusion",
     "BilinearUpSampling2D",
+    "CannyEdge",
     "ContextualFeatureAggregation",
     "MultiScaleFeatureAggregation",
     "PartialConv2D",

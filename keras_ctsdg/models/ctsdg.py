@@ -4,17 +4,17 @@ import keras
 from keras import ops
 
 from keras_ctsdg import losses, metrics
+from keras_ctsdg.layers import CannyEdge
 from keras_ctsdg.models.discriminator import Discriminator
 from keras_ctsdg.models.doors import Doors
 from keras_ctsdg.models.generator import Generator
-from keras_ctsdg.models.inputs import CHANNELS, check_inputs
+from keras_ctsdg.models.inputs import check_batch
 from keras_ctsdg.models.optimizer import (
     PairedOptimizer,
     get_optimizer,
     serialize_optimizer,
 )
-
-EDGES = ("clean", "wrapped")
+from keras_ctsdg.models.structure import EDGES, draw_structure
 
 
 class BaseCTSDG(Doors):
@@ -23,7 +23,9 @@ class BaseCTSDG(Doors):
     Its subclasses in `keras_ctsdg.training` take the gradients.
     """
 
-    def __init__(self, generator, discriminator=None, edges="clean", **kwargs):
+    def __init__(
+        self, generator, discriminator=None, edges="clean", sigma=2.0, **kwargs
+    ):
         for name, network, kind in (
             ("generator", generator, Generator),
             ("discriminator", discriminator, Discriminator),
@@ -40,11 +42,14 @@ class BaseCTSDG(Doors):
             )
         kwargs.setdefault("dtype", generator.dtype_policy)
         kwargs.setdefault("name", "ctsdg")
-        super().__init__(**kwargs)
+        # Edges of a picture in half precision would be others.
+        super().__init__(**{"autocast": False, **kwargs})
         # In this order: the generator's variables come first everywhere.
         self.generator = generator
         self.discriminator = discriminator
         self.edges = edges
+        self.sigma = sigma
+        self.canny = CannyEdge(sigma, dtype="float32", name="canny")
         self.perceptual_network = None
         names = ("generator_loss", "discriminator_loss", *losses.LOSS_WEIGHTS)
         self.loss_trackers = {name: keras.metrics.Mean(name=name) for name in names}
@@ -60,17 +65,23 @@ class BaseCTSDG(Doors):
     # === Computation ===
 
     def call(self, inputs, training=False):
+        inputs = self._complete(inputs)
         outputs = self.generator(inputs, training=training)
         return losses.composite(outputs["image"], inputs["image"], inputs["mask"])
 
     def prepare(self, data):
         """The inputs in a batch of a data set, checked, as float32 tensors."""
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        check_inputs(inputs)
-        return {
-            key: ops.cast(ops.convert_to_tensor(inputs[key]), "float32")
-            for key in CHANNELS
-        }
+        keys = check_batch(inputs)
+        return self._complete({key: ops.convert_to_tensor(inputs[key]) for key in keys})
+
+    def _complete(self, inputs):
+        """Inputs in float32, with gray and edge of their own or drawn."""
+        keys = check_batch(inputs)
+        inputs = {key: ops.cast(inputs[key], "float32") for key in keys}
+        if "edge" not in keys:
+            inputs |= draw_structure(inputs["image"], self.edges, self.canny)
+        return inputs
 
     def generator_losses(self, inputs, training):
         """The generator's terms and their weighted sum, and the picture it made."""
@@ -269,6 +280,7 @@ class BaseCTSDG(Doors):
             "generator": keras.saving.serialize_keras_object(self.generator),
             "discriminator": keras.saving.serialize_keras_object(self.discriminator),
             "edges": self.edges,
+            "sigma": self.sigma,
         }
 
     @classmethod

@@ -5,7 +5,7 @@ import copy
 import keras
 
 from keras_ctsdg import metrics
-from keras_ctsdg.models.inputs import check_inputs, check_mask_range
+from keras_ctsdg.models.inputs import check_batch, check_mask_range
 
 
 class Doors(keras.Model):
@@ -158,7 +158,7 @@ class Doors(keras.Model):
 
         model, record = self, {}
         if not with_discriminator:
-            model = type(self)(self.generator, edges=self.edges)
+            model = type(self)(self.generator, edges=self.edges, sigma=self.sigma)
         if self.compiled:
             record["step"] = int(keras.ops.convert_to_numpy(self.optimizer.iterations))
         write_preset(model, folder, dtype, overwrite, record)
@@ -256,7 +256,7 @@ def _admit(data):
     if isinstance(batch, (list, tuple)):
         batch = batch[0]
     if isinstance(batch, dict):
-        check_inputs(batch)
+        check_batch(batch)
         if not hasattr(data, "element_spec"):
             check_mask_range(batch["mask"])
     return data
@@ -275,6 +275,6 @@ class _CollateToTuple:
         batch = self.collate(items)
         if not isinstance(batch, dict):
             return batch
-        check_inputs(batch)
+        check_batch(batch)
         check_mask_range(batch["mask"])
         return (batch,)

@@ -6,6 +6,8 @@ import keras
 SIZE_MULTIPLE = 128
 
 CHANNELS = {"image": 3, "gray": 1, "edge": 1, "mask": 1}
+# What a model draws from the picture where a batch has neither.
+DRAWN = ("gray", "edge")
 
 
 def check_image_shape(image_shape):
@@ -77,6 +79,32 @@ def check_inputs(inputs, keys=tuple(CHANNELS)):
                 f"image.shape={reference}, {key}.shape={shape}"
             )
     _check_size(reference[1:3], f"image.shape={reference}")
+
+
+def check_batch(batch):
+    """Checks a batch for a model: all inputs, or picture and mask alone.
+
+    Args:
+        batch: Dict of tensors or arrays, `[B, H, W, C]` each.
+
+    Returns:
+        Tuple of str, the inputs that it has.
+
+    Raises:
+        ValueError: If it breaks a rule, naming it.
+    """
+    keys = tuple(CHANNELS)
+    if isinstance(batch, dict):
+        absent = [key for key in DRAWN if batch.get(key) is None]
+        if len(absent) == len(DRAWN):
+            keys = tuple(key for key in keys if key not in DRAWN)
+        elif absent:
+            raise ValueError(
+                "`gray` and `edge` come together, or are both left to the model; "
+                f"{absent} missing. Received: keys={list(batch)}"
+            )
+    check_inputs(batch, keys)
+    return keys
 
 
 def _shape(key, value):

@@ -24,13 +24,17 @@ CTSDG.__doc__ = """CTSDG: fills holes in pictures, and is trained to, as a GAN.
         edges: `"clean"` or `"wrapped"`, which gray and edge the weights expect: of
             the picture, or of the picture as the original implementations wrap it
             into bytes. Defaults to `"clean"`; weights of theirs need `"wrapped"`.
+        sigma: Float, the width in pixels of Canny's Gaussian for the edges that the
+            model draws. Defaults to `2.0`.
         **kwargs: Arguments of `keras.Model`, such as `name` and `dtype`.
 
     Call arguments:
         inputs: Dict of `image` `[B, H, W, 3]` in [-1, 1], `gray` `[B, H, W, 1]` in
             [0, 1], `edge` `[B, H, W, 1]`, 0 or 1, and `mask` `[B, H, W, 1]` in
             [0, 1], where 1 marks the hole. H and W are multiples of 128. Data sets
-            for `fit`, `evaluate` and `predict` yield the same dict.
+            for `fit`, `evaluate` and `predict` yield the same dict. Where `gray` and
+            `edge` are both left out, the model draws them from `image`, as `edges` and
+            `sigma` say, on the device that it runs on.
 
     Returns:
         Tensor `[B, H, W, 3]` in [-1, 1]: the pictures with their holes filled.

@@ -58,6 +58,22 @@ def test_edges_and_sigma_are_heeded():
         assert (other["edge"] != expected["edge"]).any()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:")
+def test_without_edges_all_else_is_the_same():
+    kwargs = {"horizontal_flip": True, **FLAT}
+    expected = InpaintingDataset(arrays(5), **kwargs)
+    dataset = InpaintingDataset(arrays(5), edges=None, **kwargs)
+    assert [set(dataset[i]) for i in range(3)] == [{"image", "mask"}] * 3
+    for i in range(3):
+        for key in ("image", "mask"):
+            np.testing.assert_array_equal(dataset[i][key], expected[i][key])
+    workers = InpaintingDataset(
+        arrays(5), edges=None, workers=2, use_multiprocessing=True, **kwargs
+    )
+    for x, y in zip(run_through_keras(workers), epochs(dataset), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
 def test_crop_is_amid_the_picture():
     picture = np.zeros((40, 100, 3), "uint8")
     picture[:, 30:70] = 255
@@ -208,8 +224,9 @@ def test_workers_change_nothing(workers, processes):
 
 
 @pytest.mark.parametrize("augment", [None, lambda picture: picture * 0.9])
-def test_parcels_bring_every_bit(augment):
-    dataset = InpaintingDataset([photo()], image_size=64, augment=augment)
+@pytest.mark.parametrize("edges", ["clean", None])
+def test_parcels_bring_every_bit(augment, edges):
+    dataset = InpaintingDataset([photo()], image_size=64, augment=augment, edges=edges)
     again = pickle.loads(pickle.dumps(Parcel(dataset[0], dataset.skipped)))
     assert type(again) is dict
     for key, value in dataset[0].items():

@@ -152,6 +152,7 @@ def test_masks_of_whole_numbers():
         ({"image_size": (1, 2, 3)}, r"Received: image_size=\(1, 2, 3\)"),
         ({"edges": "sharp"}, "Received: edges='sharp'"),
         ({"sigma": 0}, "Received: sigma=0"),
+        ({"sigma": 1.0, "edges": None}, "Received: sigma=1.0, edges=None"),
         ({"on_error": "ignore"}, "Received: on_error='ignore'"),
         ({"shard": (2, 2)}, r"Received: shard=\(2, 2\)"),
         ({"steps_per_epoch": 0}, "Received: steps_per_epoch=0"),

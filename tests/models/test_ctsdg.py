@@ -7,7 +7,7 @@ import pytest
 import keras_ctsdg
 from keras_ctsdg.losses import LOSS_WEIGHTS
 from keras_ctsdg.models import Discriminator, Generator, VGG16Features
-from tests.common import TRACES, random_batch, to_numpy
+from tests.common import NETWORK_INPUTS, TRACES, random_batch, to_numpy
 
 SCORES = ("psnr", "ssim", "mae", "pairs")
 LOGS = {"generator_loss", "discriminator_loss", *LOSS_WEIGHTS}
@@ -43,33 +43,41 @@ def perceptual_model():
 
 
 class Batches(keras.utils.PyDataset):
+    def __init__(self, keys=NETWORK_INPUTS):
+        super().__init__()
+        self.keys = keys
+
     def __len__(self):
         return 2
 
     def __getitem__(self, index):
-        return random_batch(2, seed=index)
+        batch = random_batch(2, seed=index)
+        return {key: batch[key] for key in self.keys}
 
 
-def as_numpy():
+def as_numpy(keys=NETWORK_INPUTS):
     batches = [random_batch(2, seed=i) for i in range(2)]
-    return {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
+    return {key: np.concatenate([b[key] for b in batches]) for key in keys}
 
 
-def as_tf_data():
+def as_tf_data(keys=NETWORK_INPUTS):
     import tensorflow as tf
 
-    return tf.data.Dataset.from_tensor_slices(as_numpy()).batch(2)
+    return tf.data.Dataset.from_tensor_slices(as_numpy(keys)).batch(2)
 
 
-def as_data_loader():
+def as_data_loader(keys=NETWORK_INPUTS):
     import torch
 
-    arrays = as_numpy()
+    arrays = as_numpy(keys)
     items = [{k: torch.from_numpy(v[i]) for k, v in arrays.items()} for i in range(4)]
     return torch.utils.data.DataLoader(items, batch_size=2)
 
 
-@pytest.mark.parametrize("data", [as_numpy, Batches, as_tf_data, as_data_loader])
+KINDS = (as_numpy, Batches, as_tf_data, as_data_loader)
+
+
+@pytest.mark.parametrize("data", KINDS)
 def test_takes_data_of_every_kind(model, data):
     check_doors(model, data)
 
@@ -78,17 +86,17 @@ def test_takes_data_compiled(compiled_model):
     check_doors(compiled_model, Batches)
 
 
-def check_doors(model, data):
+def check_doors(model, data, keys=NETWORK_INPUTS):
     options = {"batch_size": 2} if data is as_numpy else {}
-    history = model.fit(data(), verbose=0, **options).history
+    history = model.fit(data(keys), verbose=0, **options).history
     assert set(history) == LOGS - {"perceptual", "style"}
     assert np.isfinite(list(history.values())).all()
-    evaluated = model.evaluate(data(), verbose=0, return_dict=True, **options)
+    evaluated = model.evaluate(data(keys), verbose=0, return_dict=True, **options)
     scores = {name for name in evaluated if name.split("_")[0] in SCORES}
     assert set(evaluated) - scores == set(history)
     assert len(scores) == 3 * 4 + 5
     assert evaluated["pairs"] == evaluated["pairs_0_20"] == 4
-    assert model.predict(data(), verbose=0, **options).shape == (4, 128, 128, 3)
+    assert model.predict(data(keys), verbose=0, **options).shape == (4, 128, 128, 3)
 
 
 def test_prediction_leaves_pixels_outside_the_hole_alone(model):

@@ -1,0 +1,235 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import skimage
+from keras.src import testing
+from PIL import Image
+from skimage.feature import canny
+
+from keras_ctsdg.data import RandomIrregularMasks
+from keras_ctsdg.layers import CannyEdge
+from tests.common import assert_signature_is_config, gradients, to_numpy
+
+# All pictures that scikit-image ships, but a chessboard, whose edges lie halfway
+# between pixels: which of the two it is, rounding decides in any precision.
+PICTURES = sorted(
+    path
+    for path in (Path(skimage.__file__).parent / "data").iterdir()
+    if path.suffix in (".gif", ".jpg", ".png") and "chessboard" not in path.name
+)
+SIGMAS = (1.0, 1.5, 2.0, 3.0)
+
+
+class CannyEdgeConformance(testing.TestCase):
+    def test_gray(self):
+        self.run_conformance((2, 12, 20, 1))
+
+    def test_gray_and_mask(self):
+        self.run_conformance(((2, 12, 20, 1), (2, 12, 20, 1)))
+
+    def run_conformance(self, shape):
+        self.run_layer_test(
+            CannyEdge,
+            init_kwargs={"sigma": 1.5, "low_threshold": 0.2, "high_threshold": 0.3},
+            input_shape=shape,
+            expected_output_shape=(2, 12, 20, 1),
+            expected_num_trainable_weights=0,
+            run_training_check=False,  # Keras trains weights, and it has none.
+        )
+
+
+def load_gray(path, side=None):
+    """A picture in gray as float64 `[H, W]`: whole, or its middle."""
+    gray = np.asarray(Image.open(path).convert("L")) / 255
+    if side is None:
+        return gray
+    missing = [max(0, side - length) for length in gray.shape]
+    gray = np.pad(gray, [(x // 2, x - x // 2) for x in missing], "symmetric")
+    top, left = ((length - side) // 2 for length in gray.shape)
+    return gray[top : top + side, left : left + side]
+
+
+def edges_of(gray, mask=None, **kwargs):
+    """What the layer finds in one picture `[H, W]`, bool."""
+    inputs = gray[None, ..., None].astype("float32")
+    if mask is not None:
+        inputs = (inputs, mask[None, ..., None].astype("float32"))
+    return to_numpy(CannyEdge(**kwargs)(inputs))[0, ..., 0] > 0
+
+
+def assert_agree(pictures, sigma):
+    """With scikit-image, of each picture at 99.9 % of the pixels, without and with a
+    mask."""
+    masks = RandomIrregularMasks((0.1, 0.5))
+    masks = [masks(i, gray.shape)[..., 0] > 0 for i, gray in enumerate(pictures)]
+    batch = np.stack(pictures)[..., None].astype("float32")
+    layer = CannyEdge(sigma)
+    whole = to_numpy(layer(batch))[..., 0]
+    masked = to_numpy(layer((batch, np.stack(masks)[..., None])))[..., 0]
+    for i, gray in enumerate(pictures):
+        assert (whole[i] == canny(gray, sigma=sigma)).mean() >= 0.999, i
+        expected = canny(gray, sigma=sigma, mask=~masks[i])
+        assert (masked[i] == expected).mean() >= 0.999, i
+        # Some pictures have none.
+        assert masked[i].any() == expected.any()
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_agrees_with_scikit_image(sigma):
+    assert_agree([load_gray(path, 256) for path in PICTURES], sigma)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
+def test_agrees_with_scikit_image_on_whole_pictures(path):
+    for sigma in SIGMAS:
+        assert_agree([load_gray(path)], sigma)
+
+
+def test_pictures_are_there():
+    assert len(PICTURES) > 20
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 5.0])
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (3, 3), (17, 16), (64, 31)])
+def test_small_pictures(size, sigma):
+    gray = np.random.default_rng(0).random(size)
+    expected = canny(gray, sigma=sigma)
+    np.testing.assert_array_equal(edges_of(gray, sigma=sigma), expected)
+    mask = np.random.default_rng(1).random(size) < 0.02
+    expected = canny(gray, sigma=sigma, mask=~mask)
+    np.testing.assert_array_equal(edges_of(gray, mask, sigma=sigma), expected)
+
+
+def test_thresholds():
+    gray = load_gray(next(path for path in PICTURES if path.stem == "camera"), 200)
+    thresholds = {"low_threshold": 0.3, "high_threshold": 0.9}
+    expected = canny(gray, sigma=1.0, **thresholds)
+    found = edges_of(gray, sigma=1.0, **thresholds)
+    assert (found == expected).mean() > 0.999
+    assert found.sum() < canny(gray, sigma=1.0).sum()
+    assert not edges_of(np.zeros((32, 32)), low_threshold=0, high_threshold=0).any()
+
+
+def test_by_hand():
+    """A step with a pixel amid it: the gradient is largest there, and nowhere else."""
+    gray = np.zeros((6, 7))
+    gray[:, 3], gray[:, 4:] = 0.5, 1.0
+    # A Gaussian so narrow keeps a pixel as it is.
+    expected = np.zeros((6, 7), bool)
+    expected[1:-1, 3] = True
+    np.testing.assert_array_equal(edges_of(gray, sigma=0.1), expected)
+    # 4 is Sobel's gradient: no more is asked for, and no more is there.
+    kwargs = {"sigma": 0.1, "low_threshold": 0.1}
+    np.testing.assert_array_equal(edges_of(gray, high_threshold=4, **kwargs), expected)
+    assert not edges_of(gray, high_threshold=4.01, **kwargs).any()
+
+
+def snake(side, first):
+    """A line that winds through a picture: its head of that strength, all else weak."""
+    weak, head = 0.07, 60
+    gray = np.zeros((side, side))
+    rows = range(8, side - 8, 12)
+    for i, row in enumerate(rows):
+        gray[row : row + 2, 8:-8] = weak
+        if row != rows[-1]:
+            column = side - 10 if i % 2 == 0 else 8
+            gray[row : row + 14, column : column + 2] = weak
+    gray[8:10, 8 : 8 + head] = np.linspace(first, weak, head)
+    return gray
+
+
+@pytest.mark.parametrize("side", [128, 170])
+def test_follows_a_weak_edge_to_its_end(side):
+    assert not canny(snake(side, 0.07), sigma=1.0).any()
+    assert not edges_of(snake(side, 0.07), sigma=1.0).any()
+    expected = canny(snake(side, 0.2), sigma=1.0)
+    assert expected[-24:].any()
+    np.testing.assert_array_equal(edges_of(snake(side, 0.2), sigma=1.0), expected)
+
+
+def test_pictures_of_a_batch_do_not_meet():
+    batch = np.stack([snake(128, 0.07), np.zeros((128, 128)), snake(128, 0.2)])
+    edge = to_numpy(CannyEdge(1.0)(batch[..., None].astype("float32")))[..., 0] > 0
+    for found, gray in zip(edge, batch, strict=True):
+        np.testing.assert_array_equal(found, edges_of(gray, sigma=1.0))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_compiled_and_unknown_sizes(masked):
+    inputs = keras.Input((None, None, 1))
+    mask = keras.Input((None, None, 1))
+    inputs = (inputs, mask) if masked else inputs
+    model = keras.Model(inputs, CannyEdge()(inputs))
+    assert tuple(model.output.shape) == (None, None, None, 1)
+    model.compile(jit_compile=keras.backend.backend() != "torch")
+    for path in (PICTURES[0], PICTURES[-1]):
+        gray = load_gray(path, 200)
+        mask = RandomIrregularMasks((0.1, 0.5))(0, gray.shape)[None]
+        x = np.stack([gray, gray[::-1]])[..., None].astype("float32")
+        x = (x, np.concatenate([mask, mask])) if masked else x
+        found = model.predict(x, verbose=0)
+        assert found.any()
+        assert (found == to_numpy(CannyEdge()(x))).mean() > 0.9999
+
+
+def test_half_precision_is_of_the_result_alone():
+    gray = load_gray(PICTURES[0], 200)
+    x = gray[None, ..., None].astype("float32")
+    for policy in ("mixed_float16", "mixed_bfloat16"):
+        edge = CannyEdge(dtype=policy)(x)
+        assert keras.backend.standardize_dtype(edge.dtype) == policy.split("_")[1]
+        expected = to_numpy(CannyEdge()(x))
+        np.testing.assert_array_equal(
+            to_numpy(keras.ops.cast(edge, "float32")), expected
+        )
+
+
+def test_what_a_hole_holds_has_no_part():
+    gray = load_gray(PICTURES[0], 200)
+    mask = np.zeros(gray.shape, bool)
+    mask[50:100, 60:150] = True
+    expected = edges_of(gray, mask)
+    for paint in (1.0, np.nan):
+        found = edges_of(np.where(mask, paint, gray), mask)
+        np.testing.assert_array_equal(found, expected)
+    assert not edges_of(gray, np.ones_like(mask)).any()
+    np.testing.assert_array_equal(edges_of(gray, ~mask & mask), edges_of(gray))
+
+
+def test_no_gradient_flows_through_edges():
+    """And what is computed beside them has its own."""
+    gray = load_gray(PICTURES[0], 64).astype("float32")
+    variable = keras.Variable(gray[None, ..., None])
+    layer = CannyEdge()
+    (gradient,) = gradients(
+        lambda: keras.ops.sum(layer(variable.value) + 3.0 * variable.value), [variable]
+    )
+    np.testing.assert_array_equal(gradient, 3.0)
+
+
+def test_signature_is_config():
+    assert_signature_is_config(CannyEdge())
+
+
+def test_bad_arguments():
+    for sigma in (0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"Received: sigma={sigma}"):
+            CannyEdge(sigma)
+    with pytest.raises(ValueError, match="Received: low_threshold=0.3, high"):
+        CannyEdge(low_threshold=0.3)
+    with pytest.raises(ValueError, match="Received: low_threshold=-1"):
+        CannyEdge(low_threshold=-1)
+
+
+def test_bad_inputs():
+    with pytest.raises(ValueError, match=r"Received: gray.shape=\(1, 8, 8, 3\)"):
+        CannyEdge().build((1, 8, 8, 3))
+    with pytest.raises(ValueError, match=r"Received: gray.shape=\(8, 8\)"):
+        CannyEdge().build((8, 8))
+    with pytest.raises(ValueError, match="of one shape. Received: gray.shape"):
+        CannyEdge().build(((1, 8, 8, 1), (1, 9, 8, 1)))
+    with pytest.raises(ValueError, match="must be called on a tuple"):
+        CannyEdge().build(((1, 8, 8, 1),) * 3)

@@ -1,8 +1,5 @@
 import csv
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import keras
@@ -11,7 +8,7 @@ import pytest
 
 from keras_ctsdg import CTSDG
 from keras_ctsdg.cli import message_within
-from tests.common import TRACES
+from tests.common import TRACES, finish, start_command, start_python
 from tests.data.common import write_celeba
 from tests.run_all import QUICK
 
@@ -27,30 +24,6 @@ def root(tmp_path_factory):
     return write_celeba(tmp_path_factory.mktemp("celeba"))
 
 
-# A run in the background has its children ignore Ctrl-C.
-COMMAND = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from keras_ctsdg.cli import main
-main()
-"""
-
-
-def start(*arguments, module=("-c", COMMAND, "train")):
-    return subprocess.Popen(
-        [sys.executable, *map(str, (*module, *arguments))],
-        env={**QUICK, **os.environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process):
-    stdout, stderr = process.communicate()
-    return process.returncode, stdout, stderr
-
-
 def read_history(out):
     with open(out / "history.csv", newline="") as file:
         return list(csv.DictReader(file))
@@ -62,7 +35,7 @@ def test_interrupted_training_goes_on(root, tmp_path):
     out = tmp_path / "out"
     arguments = ("--celeba", root, "--out", out, *SMALL, "--steps", 4)
     arguments += ("--fine-tuning-steps", 2, "--steps-per-epoch", 2)
-    process = start(*arguments)
+    process = start_command("train", *arguments)
     while not (out / "samples" / "epoch_0001.png").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.2)
@@ -71,7 +44,7 @@ def test_interrupted_training_goes_on(root, tmp_path):
     assert code == 130
     assert "goes on" in stderr
     assert "Traceback" not in stderr
-    code, stdout, stderr = finish(start(*arguments))
+    code, stdout, stderr = finish(start_command("train", *arguments))
     assert code == 0, stderr
     assert "2 epochs of 2 steps, then 1 of fine-tuning; 3 pictures" in stdout
     assert "pictures_per_second" in stdout
@@ -83,7 +56,7 @@ def test_interrupted_training_goes_on(root, tmp_path):
     assert len(list((out / "samples").iterdir())) == 3
     assert isinstance(keras.saving.load_model(out / "model.keras"), CTSDG)
     assert not (out / "backup").exists()
-    code, _, stderr = finish(start(*arguments))
+    code, _, stderr = finish(start_command("train", *arguments))
     assert code == 1
     assert "finished training" in stderr
 
@@ -93,8 +66,8 @@ def test_interrupted_training_goes_on(root, tmp_path):
 def test_example_trains_and_evaluates(root, tmp_path):
     small = ("--steps", 1, "--fine-tuning-steps", 1, "--steps-per-epoch", 1)
     small += ("--filters", 8, "--image-size", 128, "--vgg", "none")
-    script = ("examples/train_celeba.py",)
-    code, stdout, stderr = finish(start(root, tmp_path / "out", *small, module=script))
+    script = ("examples/train_celeba.py", root, tmp_path / "out")
+    code, stdout, stderr = finish(start_python(*script, *small))
     assert code == 0, stderr
     assert "psnr_40_60" in stdout
     assert (tmp_path / "out" / "model.keras").exists()

@@ -10,9 +10,7 @@ from keras_ctsdg import CTSDG
 from keras_ctsdg.cli import message_within
 from tests.common import TRACES, finish, start_command, start_python
 from tests.data.common import write_celeba
-from tests.run_all import QUICK
 
-INLINE = "module://matplotlib_inline.backend_inline"
 SMALL = ("--image-size", 128, "--filters", 8, "--batch-size", 1, "--vgg", "none")
 
 # Minutes each, and made of nothing that is not tested on each backend elsewhere.
@@ -72,28 +70,6 @@ def test_example_trains_and_evaluates(root, tmp_path):
     assert "psnr_40_60" in stdout
     assert (tmp_path / "out" / "model.keras").exists()
     assert len(read_history(tmp_path / "out")) == 2
-
-
-@only_once
-@pytest.mark.large
-def test_notebook_runs(monkeypatch):
-    import nbformat
-    from nbclient import NotebookClient
-
-    notebook = nbformat.read("examples/train_on_your_pictures.ipynb", as_version=4)
-    kept = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
-    assert sum(len(outputs) > 0 for outputs in kept) >= 7
-    for name, value in {**QUICK, "MPLBACKEND": INLINE}.items():
-        monkeypatch.setenv(name, value)
-    NotebookClient(notebook, timeout=600).execute()
-    pictures = [
-        output
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-        if "image/png" in output.get("data", {})
-    ]
-    assert len(pictures) == 3
 
 
 def test_bad_options(command, root, tmp_path):

@@ -11,6 +11,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
+
 from tests.common import start_command
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -80,6 +82,13 @@ def give(page, path):
     page.locator("input[type=file]").first.set_input_files(path)
 
 
+def take_back(page, label):
+    """Takes back a file."""
+    block = page.locator(".block", has_text=label).last
+    block.get_by_role("button", name="Clear", exact=True).click()
+    block.get_by_role("button", name="upload").wait_for()
+
+
 def wait_for_picture(page):
     page.locator("canvas.strokes").wait_for()
     page.wait_for_function("document.querySelector('img.picture').complete")
@@ -118,6 +127,10 @@ def take_picture(preset, path):
         page.wait_for_timeout(1000)  # Until the results have faded in.
         page.screenshot(path=path, full_page=True)
     served.end()
+    # As wide as a README is shown.
+    with Image.open(path) as picture:
+        picture.thumbnail((840, 2000), Image.Resampling.LANCZOS)
+        picture.convert("RGB").save(path, optimize=True)
 
 
 if __name__ == "__main__":

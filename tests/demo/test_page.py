@@ -14,6 +14,7 @@ from tests.demo.browser import (
     give,
     open_page,
     paint,
+    take_back,
     wait_for_picture,
 )
 from tests.inpainting import PHOTO
@@ -35,7 +36,7 @@ def preset(tmp_path_factory):
 def served(preset, tmp_path_factory):
     served = Served(preset, tmp_path_factory.mktemp("demo"))
     yield served
-    served.end()
+    served.process.kill()
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ def test_errors_are_told_on_the_page(page, served, tmp_path):
     assert "exceed the maximum allowed size of 1.0 Mb" in told()
     give(page, tmp_path / "text.png")
     assert "can't be read: cannot identify image file 'text.png'" in told()
-    page.get_by_role("button", name="Clear", exact=True).first.click()
+    take_back(page, "1. Picture")
     give(page, tmp_path / "small.png")
     wait_for_picture(page)
     button.click()
@@ -172,21 +173,27 @@ def test_errors_are_told_on_the_page(page, served, tmp_path):
     button.click()
     assert "`mask` must be of the picture's size, 300 x 451" in told()
     # And it is in order still.
-    page.get_by_role("button", name="Clear", exact=True).last.click()
+    take_back(page, "or a mask")
     paint(page, (0.4, 0.4), (0.5, 0.5))
     fill(page)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_and_leaves_nothing(preset, tmp_path, number):
+def test_ended_from_outside_it_leaves_nothing(preset, tmp_path):
     served = Served(preset, tmp_path)
+    (folder,) = tmp_path.glob("keras_ctsdg_demo_*")
+    code, output = served.end(signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM, output
+    assert not folder.exists()
+
+
+def test_ctrl_c_ends_it_while_a_page_is_open(served):
+    """The last: there is no page after it."""
     with open_page(served.address) as (page, _):
         page.get_by_role("button", name="Cat").click()
         wait_for_picture(page)
-        (folder,) = tmp_path.glob("keras_ctsdg_demo_*")
-        # Also while a page is open
-        code, output = served.end(number)
-    assert code == (0 if number == signal.SIGINT else 128 + number), output
-    assert ("Ended." in output) == (number == signal.SIGINT)
+        (folder,) = served.folder.glob("keras_ctsdg_demo_*")
+        code, output = served.end()
+    assert code == 0, output
+    assert "Ended." in output
     assert "Traceback" not in output
     assert not folder.exists()

@@ -1,10 +1,16 @@
-"""Sheets of pictures to look at."""
+"""Pictures to look at and to keep."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 GAP = 8
 CAPTION = 20
+
+
+def kept_information(picture):
+    """What of a picture's `info` goes into a file: arguments of its `save`."""
+    names = ("exif", "icc_profile", "xmp", "dpi", "transparency")
+    return {name: picture.info[name] for name in names if picture.info.get(name)}
 
 
 def to_bytes(pictures):

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
+
+from tests.run_all import QUICK
 
 GOLDEN = Path(__file__).parent / "golden"
 NETWORK_INPUTS = ("image", "gray", "edge", "mask")
@@ -68,6 +71,37 @@ def memory(field):
     with open("/proc/self/status") as file:
         lines = dict(line.split(":", 1) for line in file)
     return int(lines[field].split()[0]) * 1024 / 1e9
+
+
+# A run in the background has its children ignore Ctrl-C.
+COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from keras_ctsdg.cli import main
+main()
+"""
+
+
+def start_command(*arguments, **environment):
+    """Starts `keras-ctsdg` as a process of its own, which heeds Ctrl-C."""
+    return start_python("-c", COMMAND, *arguments, **environment)
+
+
+def start_python(*arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=Path(__file__).parents[1],
+        env={**QUICK, **os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    """Waits for a process: code, stdout and stderr."""
+    stdout, stderr = process.communicate()
+    return process.returncode, stdout, stderr
 
 
 def sample(array, count):

@@ -1,7 +1,6 @@
 import json
 import os
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL import Image
 import keras_ctsdg
 from keras_ctsdg.cli import files
 from keras_ctsdg.models import Discriminator, Generator
+from tests.common import finish, start_command, start_python
 from tests.data.common import photo
 
 
@@ -174,7 +174,8 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
     assert (tmp_path / "a.png").read_bytes() == b"old"
 
 
-def test_killed_and_run_again(command, saved, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_and_run_again(command, saved, tmp_path, number):
     (tmp_path / "images").mkdir()
     for i in range(60):
         photo((120, 100), (3 * i, i)).save(tmp_path / "images" / f"{i:02d}.png")
@@ -183,20 +184,20 @@ def test_killed_and_run_again(command, saved, tmp_path):
         *("inpaint", saved, "--images", tmp_path / "images"),
         *("--mask", tmp_path / "mask.png", "--out", tmp_path / "out"),
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "keras_ctsdg.cli", *map(str, arguments)],
-        cwd=Path(__file__).parents[1],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = start_command(*arguments)
     limit = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < limit:
         if len(list((tmp_path / "out").glob("*.png"))) >= 3:
             break
         time.sleep(0.01)
-    process.kill()
-    process.wait()
+    process.send_signal(number)
+    code, _, stderr = finish(process)
     done = len(list((tmp_path / "out").glob("*.png")))
+    if number == signal.SIGINT:
+        assert code == 130, stderr
+        assert "Interrupted. The same command goes on with what is missing." in stderr
+        assert "Traceback" not in stderr
+        assert list((tmp_path / "out").glob(".*")) == []
     assert 3 <= done < 60
     code, stdout, stderr = command(*arguments, "--json")
     assert code == 0, stderr
@@ -208,3 +209,40 @@ def test_killed_and_run_again(command, saved, tmp_path):
     assert len(left) <= 61  # With what the killed one was writing
     for path in (tmp_path / "out").glob("*.png"):
         Image.open(path).load()
+
+
+MEASURE = """
+import sys
+from tests.common import memory
+from keras_ctsdg import cli
+
+try:
+    cli.main()
+finally:
+    print("peak", memory("VmHWM"))
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_files(saved, tmp_path):
+    size = 800, 600
+    mask = np.zeros(size[::-1], "uint8")
+    mask[:20, :20] = 255  # In a corner, its surroundings are the smallest window.
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    peaks = []
+    for count in (10, 90):
+        images = tmp_path / f"images_{count}"
+        images.mkdir()
+        photo().resize(size).save(images / "0.jpg")
+        for i in range(1, count):
+            (images / f"{i}.jpg").hardlink_to(images / "0.jpg")
+        code, stdout, stderr = finish(
+            start_python(
+                *("-c", MEASURE, "inpaint", saved, "--images", images),
+                *("--mask", tmp_path / "mask.png", "--out", tmp_path / f"out_{count}"),
+            )
+        )
+        assert code == 0, stderr
+        assert f"Filled {count}." in stdout
+        peaks.append(float(stdout.split()[-1]))
+    # 80 such pictures would be 115 MB.
+    assert peaks[1] - peaks[0] < 0.05

@@ -1,8 +1,5 @@
 import csv
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import keras
@@ -11,11 +8,9 @@ import pytest
 
 from keras_ctsdg import CTSDG
 from keras_ctsdg.cli import message_within
-from tests.common import TRACES
+from tests.common import TRACES, finish, start_command, start_python
 from tests.data.common import write_celeba
-from tests.run_all import QUICK
 
-INLINE = "module://matplotlib_inline.backend_inline"
 SMALL = ("--image-size", 128, "--filters", 8, "--batch-size", 1, "--vgg", "none")
 
 # Minutes each, and made of nothing that is not tested on each backend elsewhere.
@@ -25,30 +20,6 @@ only_once = pytest.mark.skipif(not TRACES, reason="runs on the default backend")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     return write_celeba(tmp_path_factory.mktemp("celeba"))
-
-
-# A run in the background has its children ignore Ctrl-C.
-COMMAND = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from keras_ctsdg.cli import main
-main()
-"""
-
-
-def start(*arguments, module=("-c", COMMAND, "train")):
-    return subprocess.Popen(
-        [sys.executable, *map(str, (*module, *arguments))],
-        env={**QUICK, **os.environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process):
-    stdout, stderr = process.communicate()
-    return process.returncode, stdout, stderr
 
 
 def read_history(out):
@@ -62,7 +33,7 @@ def test_interrupted_training_goes_on(root, tmp_path):
     out = tmp_path / "out"
     arguments = ("--celeba", root, "--out", out, *SMALL, "--steps", 4)
     arguments += ("--fine-tuning-steps", 2, "--steps-per-epoch", 2)
-    process = start(*arguments)
+    process = start_command("train", *arguments)
     while not (out / "samples" / "epoch_0001.png").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.2)
@@ -71,7 +42,7 @@ def test_interrupted_training_goes_on(root, tmp_path):
     assert code == 130
     assert "goes on" in stderr
     assert "Traceback" not in stderr
-    code, stdout, stderr = finish(start(*arguments))
+    code, stdout, stderr = finish(start_command("train", *arguments))
     assert code == 0, stderr
     assert "2 epochs of 2 steps, then 1 of fine-tuning; 3 pictures" in stdout
     assert "pictures_per_second" in stdout
@@ -83,7 +54,7 @@ def test_interrupted_training_goes_on(root, tmp_path):
     assert len(list((out / "samples").iterdir())) == 3
     assert isinstance(keras.saving.load_model(out / "model.keras"), CTSDG)
     assert not (out / "backup").exists()
-    code, _, stderr = finish(start(*arguments))
+    code, _, stderr = finish(start_command("train", *arguments))
     assert code == 1
     assert "finished training" in stderr
 
@@ -93,34 +64,12 @@ def test_interrupted_training_goes_on(root, tmp_path):
 def test_example_trains_and_evaluates(root, tmp_path):
     small = ("--steps", 1, "--fine-tuning-steps", 1, "--steps-per-epoch", 1)
     small += ("--filters", 8, "--image-size", 128, "--vgg", "none")
-    script = ("examples/train_celeba.py",)
-    code, stdout, stderr = finish(start(root, tmp_path / "out", *small, module=script))
+    script = ("examples/train_celeba.py", root, tmp_path / "out")
+    code, stdout, stderr = finish(start_python(*script, *small))
     assert code == 0, stderr
     assert "psnr_40_60" in stdout
     assert (tmp_path / "out" / "model.keras").exists()
     assert len(read_history(tmp_path / "out")) == 2
-
-
-@only_once
-@pytest.mark.large
-def test_notebook_runs(monkeypatch):
-    import nbformat
-    from nbclient import NotebookClient
-
-    notebook = nbformat.read("examples/train_on_your_pictures.ipynb", as_version=4)
-    kept = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
-    assert sum(len(outputs) > 0 for outputs in kept) >= 7
-    for name, value in {**QUICK, "MPLBACKEND": INLINE}.items():
-        monkeypatch.setenv(name, value)
-    NotebookClient(notebook, timeout=600).execute()
-    pictures = [
-        output
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-        if "image/png" in output.get("data", {})
-    ]
-    assert len(pictures) == 3
 
 
 def test_bad_options(command, root, tmp_path):

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from keras_ctsdg.cli.convert import convert
+from keras_ctsdg.cli.demo import demo
 from keras_ctsdg.cli.evaluate import evaluate
 from keras_ctsdg.cli.inpaint import inpaint
 from keras_ctsdg.cli.presets import presets
@@ -19,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (quickstart, train, evaluate, inpaint, convert, presets):
+for command in (quickstart, train, evaluate, inpaint, demo, convert, presets):
     app.command()(command)
 error_console = Console(stderr=True)
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from keras_ctsdg.pictures import kept_information
+
 
 class Item(NamedTuple):
     """A picture, its mask and where the result goes; no mask is its alpha."""
@@ -98,8 +100,7 @@ def save_whole(picture, path):
     kinds = Image.registered_extensions()
     if path.suffix.lower() not in kinds:
         raise ValueError(f"No format is known by that ending. Received: {path}")
-    kept = ("exif", "icc_profile", "xmp", "dpi", "transparency")
-    options = {key: picture.info[key] for key in kept if picture.info.get(key)}
+    options = kept_information(picture)
     options["quality"] = 95  # Of formats without one, Pillow passes over it.
     if kinds[path.suffix.lower()] in ("JPEG", "MPO"):
         options["subsampling"] = 0

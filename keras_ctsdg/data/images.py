@@ -57,6 +57,18 @@ class ImageFiles:
         """What a picture is called: its path, or its place in the list."""
         return self.entries[index].name
 
+    def size(self, index):
+        """Width and height as a picture lies, without decoding it.
+
+        Args:
+            index: Int.
+
+        Raises:
+            ImageError: If it is no picture, or too large.
+        """
+        with self._reading(index) as picture:
+            return picture.size
+
     def select(self, indices):
         """The same source, with a part of its pictures in the order asked for."""
         files = object.__new__(ImageFiles)

@@ -54,10 +54,23 @@ def _levels(mask, canvas, name):
     if levels.shape != canvas.size:
         # An array goes by the picture's rows, whatever its EXIF says.
         levels = canvas.upright(levels)
-    if levels.shape != canvas.size:
-        raise ValueError(
-            f"`{name}` must be of the picture's size, {canvas.size[0]} x "
-            f"{canvas.size[1]} (height x width). "
-            f"Received: {name} of {levels.shape[0]} x {levels.shape[1]}"
-        )
+    check_mask_size(levels.shape, canvas.size, name)
     return levels
+
+
+def check_mask_size(found, size, name):
+    """Refuses a mask of another height and width than the picture's.
+
+    Args:
+        found: Tuple `(height, width)`, the mask's.
+        size: Tuple `(height, width)`, the picture's.
+        name: Str, what errors call the mask.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    if found != size:
+        raise ValueError(
+            f"`{name}` must be of the picture's size, {size[0]} x {size[1]} (height x "
+            f"width). Received: {name} of {found[0]} x {found[1]}"
+        )

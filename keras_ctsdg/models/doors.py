@@ -54,6 +54,10 @@ class Doors(keras.Model):
         What is outside the hole comes back bit for bit. The model need not be
         compiled.
 
+        Alpha: with a mask all of it stays, and the network sees the colors that lie
+        under what is transparent. Without one, what is transparent by at least
+        `threshold` is the hole, and becomes opaque; what is less so stays.
+
         Args:
             image: A path, a PIL image, an array `[H, W]`, `[H, W, 1]`, `[H, W, 3]`
                 or `[H, W, 4]` (uint8, uint16, or floats in [0, 1]), a batch of

@@ -1,0 +1,199 @@
+import signal
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+import keras_ctsdg
+from keras_ctsdg.models import Generator
+from tests.demo.browser import (
+    CHROMIUM,
+    Served,
+    fill,
+    give,
+    open_page,
+    paint,
+    take_back,
+    wait_for_picture,
+)
+from tests.inpainting import PHOTO
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs a browser: `apt-get install chromium`"
+)
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    keras.utils.set_random_seed(1)
+    folder = tmp_path_factory.mktemp("preset") / "small"
+    keras_ctsdg.CTSDG(Generator(filters=4)).save_to_preset(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(preset, tmp_path_factory):
+    served = Served(preset, tmp_path_factory.mktemp("demo"))
+    yield served
+    served.process.kill()
+
+
+@pytest.fixture
+def page(served):
+    with open_page(served.address) as (page, asked):
+        yield page
+        assert len(asked) > 10
+        ours = (served.address, "data:", f"blob:{served.address}")
+        assert [url for url in asked if not url.startswith(ours)] == []
+    assert not served.was_elsewhere()
+
+
+def download(page, by_key=False):
+    button = page.get_by_role("button", name="Download as PNG")
+    with page.expect_download() as found:
+        button.press("Enter") if by_key else button.click()
+    with Image.open(found.value.path()) as picture:
+        picture.load()
+        return found.value.suggested_filename, picture
+
+
+def distance_to_line(size, start, end):
+    """Of each pixel, in pixels."""
+    width, height = size
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    a, b = np.multiply(start, size), np.multiply(end, size)
+    along = ((x - a[0]) * (b - a)[0] + (y - a[1]) * (b - a)[1]) / ((b - a) ** 2).sum()
+    along = along.clip(0, 1)
+    return np.hypot(x - a[0] - along * (b - a)[0], y - a[1] - along * (b - a)[1])
+
+
+def test_a_stroke_is_filled_and_nothing_else_changes(page, tmp_path):
+    # Larger than what is shown, and lying on its side.
+    source = Image.fromarray(PHOTO).resize((1200, 900))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    source.save(tmp_path / "photo.jpg", exif=exif)
+    give(page, tmp_path / "photo.jpg")
+    wait_for_picture(page)
+    start, end = (0.4, 0.3), (0.5, 0.35)
+    paint(page, start, end)
+    canvas = page.locator("canvas.strokes").bounding_box()
+    brush = float(page.get_by_role("slider").input_value())
+    fill(page)
+    name, found = download(page)
+    assert (name, found.format, found.size) == ("photo_filled.png", "PNG", (900, 1200))
+    upright = ImageOps.exif_transpose(Image.open(tmp_path / "photo.jpg"))
+    changed = (np.asarray(found) != np.asarray(upright)).any(-1)
+    scale = 900 / canvas["width"]
+    distance = distance_to_line(found.size, start, end)
+    slack = 2 * scale
+    assert not changed[distance > brush / 2 * scale + slack].any()
+    assert changed[distance < brush / 2 * scale - slack].mean() > 0.95
+
+
+def test_all_of_it_by_keyboard(page, tmp_path):
+    def tab_to(locator):
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            if locator.evaluate("element => element === document.activeElement"):
+                return
+        raise AssertionError(f"not reached by Tab: {locator}")
+
+    tab_to(page.get_by_role("button", name="Face"))
+    page.keyboard.press("Enter")
+    page.get_by_text("512 × 512 pixels").wait_for()
+    mask = np.zeros((512, 512), "uint8")
+    mask[400:420, 100:160] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    tab_to(page.get_by_role("button", name="upload").last)
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(tmp_path / "mask.png")
+    page.get_by_text("mask").last.wait_for()
+    tab_to(page.get_by_role("application"))
+    page.keyboard.press("Space")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    tab_to(page.get_by_label("crop"))
+    page.keyboard.press("Space")
+    assert page.get_by_label("crop").is_checked()
+    tab_to(page.get_by_role("button", name="3. Fill"))
+    fill(page, by_key=True)
+    tab_to(page.get_by_role("button", name="Download as PNG"))
+    _, found = download(page, by_key=True)
+    changed = (np.asarray(found) != PHOTO).any(-1)
+    assert changed[mask > 0].mean() > 0.95
+    assert changed[256, 256:280].mean() > 0.95
+    # The brush's path, from the middle to the right, and the mask
+    changed[mask > 0] = False
+    changed[225:287, 225:400] = False
+    assert not changed.any()
+
+
+def test_errors_are_told_on_the_page(page, served, tmp_path):
+    def told():
+        toast = page.locator(".toast-body").last
+        toast.wait_for()
+        text = toast.inner_text()
+        page.locator(".toast-close").last.click()
+        toast.wait_for(state="detached")
+        assert "Traceback" not in text
+        assert str(served.folder) not in text
+        return text
+
+    (tmp_path / "text.txt").write_text("no picture")
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "<b>heavy.png").write_bytes(b"\0" * 1_100_000)
+    Image.fromarray(PHOTO[:100, :120]).save(tmp_path / "small.png")
+    Image.new("L", (120, 100), 255).save(tmp_path / "white.png")
+    button = page.get_by_role("button", name="3. Fill")
+    button.click()
+    assert "There must be a picture" in told()
+    give(page, tmp_path / "text.txt")
+    assert "Invalid file type" in told()
+    give(page, tmp_path / "<b>heavy.png")
+    assert "exceed the maximum allowed size of 1.0 Mb" in told()
+    give(page, tmp_path / "text.png")
+    assert "can't be read: cannot identify image file 'text.png'" in told()
+    take_back(page, "1. Picture")
+    give(page, tmp_path / "small.png")
+    wait_for_picture(page)
+    button.click()
+    assert "There must be a hole: paint over" in told()
+    # What was painted on one picture is no hole in the next.
+    paint(page, (0.2, 0.2), (0.4, 0.4))
+    page.get_by_role("button", name="Cat").click()
+    page.get_by_text("451 × 300 pixels").wait_for()
+    button.click()
+    assert "There must be a hole: paint over" in told()
+    page.locator("input[type=file]").last.set_input_files(tmp_path / "white.png")
+    page.get_by_text("white").last.wait_for()
+    button.click()
+    assert "`mask` must be of the picture's size, 300 x 451" in told()
+    # And it is in order still.
+    take_back(page, "or a mask")
+    paint(page, (0.4, 0.4), (0.5, 0.5))
+    fill(page)
+
+
+def test_ended_from_outside_it_leaves_nothing(preset, tmp_path):
+    served = Served(preset, tmp_path)
+    (folder,) = tmp_path.glob("keras_ctsdg_demo_*")
+    code, output = served.end(signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM, output
+    assert not folder.exists()
+
+
+def test_ctrl_c_ends_it_while_a_page_is_open(served):
+    """The last: there is no page after it."""
+    with open_page(served.address) as (page, _):
+        page.get_by_role("button", name="Cat").click()
+        wait_for_picture(page)
+        (folder,) = served.folder.glob("keras_ctsdg_demo_*")
+        code, output = served.end()
+    assert code == 0, output
+    assert "Ended." in output
+    assert "Traceback" not in output
+    assert not folder.exists()

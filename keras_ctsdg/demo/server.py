@@ -1,9 +1,9 @@
 """The page on 127.0.0.1, and on no other address."""
 
 import os
+import shutil
 import signal
 import socket
-import sys
 import tempfile
 import webbrowser
 from contextlib import contextmanager
@@ -83,10 +83,18 @@ def _temporary_folder():
     """A folder that is gone afterwards, where Gradio too puts its files."""
     before = os.environ.get("GRADIO_TEMP_DIR")
     with tempfile.TemporaryDirectory(prefix="keras_ctsdg_demo_") as folder:
+
+        def end(*_):
+            # No exception: it may come amid what passes over one.
+            shutil.rmtree(folder, ignore_errors=True)
+            os._exit(128 + signal.SIGTERM)
+
+        handler = signal.signal(signal.SIGTERM, end)
         os.environ["GRADIO_TEMP_DIR"] = folder
         try:
             yield folder
         finally:
+            signal.signal(signal.SIGTERM, handler)
             os.environ.pop("GRADIO_TEMP_DIR")
             if before is not None:
                 os.environ["GRADIO_TEMP_DIR"] = before
@@ -134,8 +142,6 @@ class _Policy:
 def _run(app, listener):
     import uvicorn
 
-    # uvicorn raises it again when it has ended; the folder shall go all the same.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     try:
         uvicorn.Server(config).run(sockets=[listener])

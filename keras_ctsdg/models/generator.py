@@ -8,6 +8,7 @@ from keras_ctsdg.layers import (
     PartialConv2D,
 )
 from keras_ctsdg.layers.convolution import Conv2D
+from keras_ctsdg.models.graph import run_through_graph
 from keras_ctsdg.models.initial import random_normal
 from keras_ctsdg.models.inputs import (
     CHANNELS,
@@ -122,6 +123,11 @@ class Generator(keras.Model):
     def __call__(self, inputs, *args, **kwargs):
         check_inputs(inputs)
         return super().__call__(inputs, *args, **kwargs)
+
+    def _run_through_graph(self, inputs, operation_fn=lambda op: op, call_fn=None):
+        if keras.backend.backend() != "torch" or call_fn is not None:
+            return super()._run_through_graph(inputs, operation_fn, call_fn)
+        return run_through_graph(self, inputs, operation_fn)
 
     def call_with_logits(self, inputs, training=False):
         """Runs the network, keeping the logits that the edge loss is taken from.

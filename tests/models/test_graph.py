@@ -1,0 +1,45 @@
+import weakref
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_ctsdg.models.graph import run_through_graph
+from tests.common import assert_close
+
+
+def test_lets_go_of_what_is_not_used_again():
+    held, alive = [], []
+
+    class Look(layers.Layer):
+        def call(self, inputs):
+            alive.append(sum(reference() is not None for reference in held))
+            output = inputs + 1.0
+            held.append(weakref.ref(output))
+            return output
+
+    inputs = keras.Input((4,))
+    first = x = Look()(inputs)
+    for _ in range(4):
+        x = Look()(x)
+    model = keras.Model(inputs, {"last": x, "first": first})
+    held.clear(), alive.clear()
+    outputs = run_through_graph(model, [np.ones((1, 4), "float32")], lambda op: op)
+    assert_close(outputs["last"], np.full((1, 4), 6.0), 1e-6)
+    assert_close(outputs["first"], np.full((1, 4), 2.0), 1e-6)
+    # An output, and what the layer is called on.
+    assert alive == [0, 1, 2, 2, 2]
+
+
+def test_is_what_keras_gives():
+    inputs = {name: keras.Input((4,), name=name) for name in ("a", "b")}
+    joined = layers.Concatenate()(list(inputs.values()))
+    outputs = [layers.Dense(2)(joined), ops.sum(joined, axis=-1)]
+    model = keras.Model(inputs, outputs)
+    rng = np.random.default_rng(0)
+    values = {name: rng.normal(size=(3, 4)).astype("float32") for name in inputs}
+    expected = model(values)
+    for one, other in zip(
+        run_through_graph(model, values, lambda op: op), expected, strict=True
+    ):
+        assert_close(one, ops.convert_to_numpy(other), 1e-6)

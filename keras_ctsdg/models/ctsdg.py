@@ -199,8 +199,9 @@ class BaseCTSDG(Doors):
                 scale and offset go on learning. Defaults to `False`.
             run_eagerly: Bool, as in `keras.Model.compile`. Defaults to `False`.
             steps_per_execution: Int, as in `keras.Model.compile`. Defaults to `1`.
-            jit_compile: Bool or `"auto"`, as in `keras.Model.compile`. Defaults to
-                `"auto"`.
+            jit_compile: Bool or `"auto"`, as in `keras.Model.compile`: XLA on JAX, and
+                on TensorFlow where there is a GPU (on a CPU its own kernels are
+                faster); PyTorch as it is. Defaults to `"auto"`.
             auto_scale_loss: Bool, whether `mixed_float16` scales losses, as in
                 `keras.Model.compile`. Defaults to `True`.
 

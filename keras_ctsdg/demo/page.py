@@ -81,35 +81,7 @@ def make_page(models, folder, memory_limit=3.0, max_megapixels=64):
     gr = import_gradio()
     folder = Path(folder)
     examples = _write_examples(folder / "examples")
-
-    def show(image):
-        empty = None, gr.DownloadButton(interactive=False)
-        if not image:
-            return gr.HTML(value="", picture=""), None, *empty, ""
-        check_upload(image, "image", max_megapixels)
-        picture = read_shown(image)
-        shown = shrink(picture)
-        text = f"{picture.width} × {picture.height} pixels."
-        return gr.HTML(value="", picture=data_url(shown)), shown, *empty, text
-
-    def clear():
-        return show(None)
-
-    def run(image, painted, mask, strategy, preset):
-        start = time.monotonic()
-        strokes = read_strokes(painted)
-        limits = memory_limit, max_megapixels
-        filled = fill(models.get(preset), image, strokes, mask, strategy, *limits)
-        path = Path(tempfile.mkdtemp(dir=folder)) / f"{Path(image).stem}_filled.png"
-        write_png(filled.picture, path)
-        after = read_shown(filled.picture)
-        text = (
-            f"Filled {filled.pixels:,} of {after.width * after.height:,} pixels in "
-            f"{time.monotonic() - start:.1f} s; all others are what they were."
-        )
-        button = gr.DownloadButton(value=path, interactive=True)
-        return shrink(after), button, text
-
+    work = _Work(models, folder, memory_limit, max_megapixels)
     with gr.Blocks(
         title="keras-ctsdg", analytics_enabled=False, delete_cache=(3600, 86400)
     ) as page:
@@ -153,16 +125,59 @@ def make_page(models, folder, memory_limit=3.0, max_megapixels=64):
         for sample, path in zip(samples, examples.values(), strict=True):
             sample.click(partial(str, path), None, image, **private)
         shows = [brush, before, after, download, status]
-        image.change(_told(show, folder), image, shows, **private).failure(
-            clear, None, shows, **private
+        image.change(_told(work.show, folder), image, shows, **private).failure(
+            work.clear, None, shows, **private
         )
         button.click(
-            _told(run, folder),
+            _told(work.run, folder),
             [image, brush, mask, strategy, preset],
             [after, download, status],
             **private,
         )
     return page
+
+
+class _Work:
+    """What is done when something happens on the page."""
+
+    def __init__(self, models, folder, memory_limit, max_megapixels):
+        self.gr = import_gradio()
+        self.models = models
+        self.folder = folder
+        self.memory_limit = memory_limit
+        self.max_megapixels = max_megapixels
+
+    def show(self, image):
+        """A picture was given, or taken back."""
+        empty = None, self.gr.DownloadButton(interactive=False)
+        if not image:
+            return self.gr.HTML(value="", picture=""), None, *empty, ""
+        check_upload(image, "image", self.max_megapixels)
+        picture = read_shown(image)
+        shown = shrink(picture)
+        text = f"{picture.width} × {picture.height} pixels."
+        return self.gr.HTML(value="", picture=data_url(shown)), shown, *empty, text
+
+    def clear(self):
+        return self.show(None)
+
+    def run(self, image, painted, mask, strategy, preset):
+        """Fill was pressed."""
+        start = time.monotonic()
+        model = self.models.get(preset)
+        strokes = read_strokes(painted)
+        limits = self.memory_limit, self.max_megapixels
+        filled = fill(model, image, strokes, mask, strategy, *limits)
+        name = f"{Path(image).stem}_filled.png"
+        path = Path(tempfile.mkdtemp(dir=self.folder)) / name
+        write_png(filled.picture, path)
+        after = read_shown(filled.picture)
+        text = (
+            f"Filled {filled.pixels:,} of {after.width * after.height:,} pixels in "
+            f"{time.monotonic() - start:.1f} s; all others are what they were."
+        )
+        button = self.gr.DownloadButton(value=path, interactive=True)
+        return shrink(after), button, text
 
 
 def _asset(name):

@@ -1,4 +1,6 @@
 import signal
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import keras
 import numpy as np
@@ -175,6 +177,22 @@ def test_errors_are_told_on_the_page(page, served, tmp_path):
     take_back(page, "or a mask")
     paint(page, (0.4, 0.4), (0.5, 0.5))
     fill(page)
+
+
+def test_other_sites_and_machines_are_kept_out(served):
+    with pytest.raises(HTTPError, match="400"):
+        urlopen(Request(served.address, headers={"Host": "elsewhere.example"}))
+    blocked = """
+        new Promise((resolve) => {
+          document.addEventListener("securitypolicyviolation", (event) =>
+            resolve(event.blockedURI));
+          new Image().src = "http://127.0.0.2/pixel.png";
+        })
+    """
+    with open_page(served.address) as (page, asked):
+        assert page.evaluate(blocked).startswith("http://127.0.0.2")
+        # Even what is only tried is seen, as the other tests rely on.
+        assert "http://127.0.0.2/pixel.png" in asked
 
 
 def test_ended_from_outside_it_leaves_nothing(preset, tmp_path):

@@ -16,6 +16,7 @@ class StandIn:
     """Fills with one color, where what the network makes of it is not the point."""
 
     edges = "clean"
+    sigma = 2.0
     generator = type("Any", (), {"image_shape": (None, None, 3), "filters": 8})
 
     def __init__(self, color=(0.8, -0.7, 0.1)):

@@ -128,7 +128,7 @@ def _in_turn(carry_over, nothing, height, rows):
     One after the other: results are the carry of a loop, or TensorFlow would work on
     several at once, in several times the memory.
     """
-    if isinstance(height, int) and height // rows <= UNROLLED:
+    if isinstance(rows, int) and height // rows <= UNROLLED:
         return ops.stack([carry_over(start) for start in range(0, height, rows)])
     starts = ops.arange(height // rows, dtype="int32") * rows
 

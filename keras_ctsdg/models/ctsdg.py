@@ -50,6 +50,8 @@ class BaseCTSDG(Doors):
         self.edges = edges
         self.sigma = sigma
         self.canny = CannyEdge(sigma, dtype="float32", name="canny")
+        # Used or not: with a layer unbuilt, Keras runs a batch for each `predict`.
+        self.canny.build((None, None, None, 1))
         self.perceptual_network = None
         names = ("generator_loss", "discriminator_loss", *losses.LOSS_WEIGHTS)
         self.loss_trackers = {name: keras.metrics.Mean(name=name) for name in names}

@@ -72,7 +72,7 @@ def literal_inputs(numbers):
 def test_literal_is_the_original(originals):
     """What we compare with computes what we compute."""
     generator, discriminator, vgg = originals
-    numbers = golden("s0_1x128x256_inference.npz")
+    numbers = golden("s0_2x256x256_inference.npz")
     image, gray, edge, mask = literal_inputs(numbers)
     generator.eval()
     with torch.inference_mode():
@@ -83,7 +83,7 @@ def test_literal_is_the_original(originals):
 
     training = literal_training.Training(generator.train(), discriminator, vgg)
     losses = training.step(image, gray, edge, mask)
-    (expected, *_) = golden("s0_1x128x256_training.json")["steps"]
+    (expected, *_) = golden("s0_2x256x256_training.json")["steps"]
     for name, loss in losses.items():
         value = expected.get(name, expected.get(f"loss_{name}"))
         assert loss.item() == pytest.approx(value, rel=1e-3), name

@@ -140,7 +140,7 @@ def device(name):
 def peak(name):
     """Gigabytes at most: of the device, or of this process where that is a CPU."""
     if device(name) == "CPU":
-        return status("VmHWM")
+        return memory("VmHWM")
     if name == "tensorflow":
         import tensorflow as tf
 
@@ -154,8 +154,11 @@ def peak(name):
     return torch.cuda.max_memory_allocated() / 1e9
 
 
-def status(field):
-    """Gigabytes of this process, by Linux: `VmRSS` now, `VmHWM` at most."""
+def memory(field):
+    """Gigabytes of this process, by Linux: `VmRSS` as it is, or `VmHWM` at its highest.
+
+    Not `ru_maxrss`, in which a new process has the peak of the one that started it.
+    """
     try:
         with open("/proc/self/status") as file:
             lines = dict(line.split(":", 1) for line in file)
@@ -171,7 +174,7 @@ def main():
         run, operations = literal(*arguments)
     else:
         run, operations = keras_ctsdg_on(name, *arguments)
-    loaded = status("VmRSS") if device(name) == "CPU" else 0.0
+    loaded = memory("VmRSS") if device(name) == "CPU" else 0.0
     start = time.perf_counter()
     run()
     first = time.perf_counter() - start

@@ -69,7 +69,14 @@ def check_free(folder, overwrite, argument):
 # === Writing ===
 
 
-def write_preset(model, folder, dtype="float32", overwrite=False, record=None):
+def write_preset(
+    model,
+    folder,
+    dtype="float32",
+    overwrite=False,
+    record=None,
+    with_discriminator=True,
+):
     """Writes a model's networks to a folder, whole or not at all.
 
     Args:
@@ -78,6 +85,7 @@ def write_preset(model, folder, dtype="float32", overwrite=False, record=None):
         dtype: `"float32"`, or `"float16"` for kernels of half the size.
         overwrite: Bool, whether a preset that is there is replaced.
         record: Dict of what is known of the weights, such as `source` and `step`.
+        with_discriminator: Bool, whether the discriminator is written too.
 
     Raises:
         ValueError: If an argument breaks a rule above, or a kernel's numbers are
@@ -90,7 +98,10 @@ def write_preset(model, folder, dtype="float32", overwrite=False, record=None):
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Without the optimizers and the perceptual network of a training.
     bare = type(model)(
-        model.generator, model.discriminator, edges=model.edges, sigma=model.sigma
+        model.generator,
+        model.discriminator if with_discriminator else None,
+        edges=model.edges,
+        sigma=model.sigma,
     )
     with tempfile.TemporaryDirectory(
         dir=folder.parent, prefix=f".{folder.name}."

@@ -63,22 +63,22 @@ def optimizer_slots(model):
     return [to_numpy(v.value) for optimizer in both for v in optimizer.variables]
 
 
-def memory(field):
-    """Gigabytes of this process: `VmRSS` as it is, or `VmHWM` at its highest.
-
-    Not `ru_maxrss`, in which a new process has the peak of the one that started it.
-    """
-    with open("/proc/self/status") as file:
-        lines = dict(line.split(":", 1) for line in file)
-    return int(lines[field].split()[0]) * 1024 / 1e9
-
-
 # A run in the background has its children ignore Ctrl-C.
 COMMAND = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from keras_ctsdg.cli import main
 main()
+"""
+
+# The last that it prints is the most memory that it took, in gigabytes.
+MEASURED = """
+from benchmarks.contestants import memory
+from keras_ctsdg.cli import main
+try:
+    main()
+finally:
+    print(memory("VmHWM"))
 """
 
 
@@ -229,19 +229,9 @@ def write_mindspore(path, state, largest=2**19):
     return path
 
 
-CONVERT = """
-from keras_ctsdg.cli import main
-from tests.common import memory
-try:
-    main()
-finally:
-    print(memory("VmHWM"))
-"""
-
-
 def convert_by_command(source, name):
     """Converts by the command, as a user would: seconds, and gigabytes at most."""
     start = time.monotonic()
-    command = [sys.executable, "-c", CONVERT, "convert", str(source), name]
+    command = [sys.executable, "-c", MEASURED, "convert", str(source), name]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return time.monotonic() - start, float(output.split()[-1])

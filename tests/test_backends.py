@@ -1,10 +1,6 @@
 """What concerns more than one backend: each runs in a process of its own."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,8 +8,13 @@ import pytest
 
 import keras_ctsdg
 from keras_ctsdg.models import Discriminator, Generator
-from tests.common import TRACES, optimizer_slots, random_batch
-from tests.run_all import QUICK
+from tests.common import (
+    TRACES,
+    finish,
+    optimizer_slots,
+    random_batch,
+    start_python,
+)
 
 BACKENDS = ("tensorflow", "jax", "torch")
 OTHERS = [name for name in BACKENDS if name != keras.backend.backend()]
@@ -49,15 +50,11 @@ assert "tensorflow" not in sys.modules, "a training step"
 
 
 def run_python(code, *arguments, backend):
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
-        env={**QUICK, **os.environ, "KERAS_BACKEND": backend},
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
+    code, stdout, stderr = finish(
+        start_python("-W", "ignore", "-c", code, *arguments, KERAS_BACKEND=backend)
     )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    assert code == 0, stderr
+    return stdout
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ import sys
 import numpy as np
 import keras_ctsdg
 from keras_ctsdg.models import Discriminator, Generator
-from tests.common import memory
+from benchmarks.contestants import memory
 from tests.inpainting import photo_and_holes
 model = keras_ctsdg.CTSDG(Generator(), Discriminator())
 image, hole = photo_and_holes()

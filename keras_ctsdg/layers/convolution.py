@@ -22,9 +22,13 @@ def convolve(x, kernel, strides=1, padding=0, dilation_rate=1):
         # `same` pads a larger stride on one side only.
         mode, pad = "valid", (padding, padding)
         x = ops.pad(x, ((0, 0), pad, pad, (0, 0)))
+    return _conv(x, kernel, strides, mode, dilation_rate)
+
+
+def _conv(x, kernel, strides, padding, dilation_rate):
     return on_channels(
         lambda x, data_format: ops.conv(
-            x, kernel, strides, mode, data_format, dilation_rate
+            x, kernel, strides, padding, data_format, dilation_rate
         ),
         x,
     )
@@ -49,25 +53,11 @@ def on_channels(function, x):
     return ops.transpose(x, (0, 2, 3, 1))
 
 
-@keras.saving.register_keras_serializable(package="keras_ctsdg")
-class Conv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` on `[B, H, W, C]`, without copies on PyTorch."""
+class _ChannelsLast:
+    """Layers of Keras' on `[B, H, W, C]`, whatever Keras is set to."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, data_format="channels_last", **kwargs)
-
-    def convolution_op(self, inputs, kernel):
-        return on_channels(
-            lambda x, data_format: ops.conv(
-                x,
-                kernel,
-                list(self.strides),
-                self.padding,
-                data_format,
-                self.dilation_rate,
-            ),
-            inputs,
-        )
 
     def get_config(self):
         config = super().get_config()
@@ -76,11 +66,18 @@ class Conv2D(keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
-class MaxPooling2D(keras.layers.MaxPooling2D):
-    """`keras.layers.MaxPooling2D` on `[B, H, W, C]`, without copies on PyTorch."""
+class Conv2D(_ChannelsLast, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` on `[B, H, W, C]`, without copies on PyTorch."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, data_format="channels_last", **kwargs)
+    def convolution_op(self, inputs, kernel):
+        return _conv(
+            inputs, kernel, list(self.strides), self.padding, self.dilation_rate
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class MaxPooling2D(_ChannelsLast, keras.layers.MaxPooling2D):
+    """`keras.layers.MaxPooling2D` on `[B, H, W, C]`, without copies on PyTorch."""
 
     def call(self, inputs):
         return on_channels(
@@ -89,8 +86,3 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
             ),
             inputs,
         )
-
-    def get_config(self):
-        config = super().get_config()
-        del config["data_format"]
-        return config

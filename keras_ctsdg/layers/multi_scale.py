@@ -1,10 +1,9 @@
-import functools
-
 import keras
 from keras import ops
 
 from keras_ctsdg.layers.convolution import Conv2D
 from keras_ctsdg.layers.shapes import check_feature_maps
+from keras_ctsdg.layers.sums import add_up
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
@@ -85,12 +84,9 @@ class MultiScaleFeatureAggregation(keras.layers.Layer):
 
     def call(self, inputs):
         weights = ops.softmax(self.weight_scores(self.weight_hidden(inputs)), axis=-1)
-        return functools.reduce(
-            ops.add,
-            (
-                branch(inputs) * weights[..., i : i + 1]
-                for i, branch in enumerate(self.branches)
-            ),
+        return add_up(
+            branch(inputs) * weights[..., i : i + 1]
+            for i, branch in enumerate(self.branches)
         )
 
     def compute_output_shape(self, input_shape):

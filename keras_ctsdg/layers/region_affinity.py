@@ -1,9 +1,8 @@
-import functools
-
 import keras
 from keras import ops
 
 from keras_ctsdg.layers.shapes import check_same_shape
+from keras_ctsdg.layers.sums import add_up
 from keras_ctsdg.layers.upsampling import resize_aligned
 
 
@@ -157,7 +156,7 @@ def _gram_scores(features):
     positions = (height + 2) * (width + 2)
     keys = ops.transpose(ops.reshape(padded, (-1, positions, channels)), (0, 2, 1))
     squares = ops.sum(ops.square(ops.cast(padded, "float32")), axis=-1)
-    squares = _sum(
+    squares = add_up(
         squares[:, i : i + height, j : j + width] for i in range(3) for j in range(3)
     )
     inverse_norms = ops.reshape(_inverse_norms(squares), (-1, 1, 1, height, width))
@@ -167,8 +166,8 @@ def _gram_scores(features):
         queries = ops.reshape(queries, (-1, (rows + 2) * (width + 2), channels))
         grams = ops.cast(ops.matmul(queries, keys), "float32")
         grams = ops.reshape(grams, (-1, rows + 2, width + 2, height + 2, width + 2))
-        grams = _sum(grams[:, i : i + rows, :, i : i + height] for i in range(3))
-        grams = _sum(grams[:, :, j : j + width, :, j : j + width] for j in range(3))
+        grams = add_up(grams[:, i : i + rows, :, i : i + height] for i in range(3))
+        grams = add_up(grams[:, :, j : j + width, :, j : j + width] for j in range(3))
         return ops.reshape(grams * inverse_norms, (-1, rows * width, height * width))
 
     return scores
@@ -208,11 +207,6 @@ def _shifted_sum(x, axis):
         )
 
     return pad((0, 1)) + pad((1, 0))
-
-
-def _sum(tensors):
-    # Not `sum`, which begins by adding 0: one more pass where nothing is fused.
-    return functools.reduce(ops.add, tensors)
 
 
 def _inverse_norms(squares):

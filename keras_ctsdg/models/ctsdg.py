@@ -74,13 +74,14 @@ class BaseCTSDG(Doors):
     def prepare(self, data):
         """The inputs in a batch of a data set, checked, as float32 tensors."""
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        keys = check_batch(inputs)
-        return self._complete({key: ops.convert_to_tensor(inputs[key]) for key in keys})
+        return self._complete(inputs)
 
     def _complete(self, inputs):
         """Inputs in float32, with gray and edge of their own or drawn."""
         keys = check_batch(inputs)
-        inputs = {key: ops.cast(inputs[key], "float32") for key in keys}
+        inputs = {
+            key: ops.cast(ops.convert_to_tensor(inputs[key]), "float32") for key in keys
+        }
         if "edge" not in keys:
             inputs |= draw_structure(inputs["image"], self.edges, self.canny)
         return inputs

@@ -160,12 +160,10 @@ class Doors(keras.Model):
         # A later room, whose door this is.
         from keras_ctsdg.preset_files import write_preset
 
-        model, record = self, {}
-        if not with_discriminator:
-            model = type(self)(self.generator, edges=self.edges, sigma=self.sigma)
+        record = {}
         if self.compiled:
             record["step"] = int(keras.ops.convert_to_numpy(self.optimizer.iterations))
-        write_preset(model, folder, dtype, overwrite, record)
+        write_preset(self, folder, dtype, overwrite, record, with_discriminator)
 
 
 def _has_epochs(data):

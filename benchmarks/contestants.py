@@ -154,13 +154,13 @@ def peak(name):
     return torch.cuda.max_memory_allocated() / 1e9
 
 
-def memory(field):
-    """Gigabytes of this process, by Linux: `VmRSS` as it is, or `VmHWM` at its highest.
+def memory(field, process="self"):
+    """Gigabytes of a process, by Linux: `VmRSS` as it is, or `VmHWM` at its highest.
 
     Not `ru_maxrss`, in which a new process has the peak of the one that started it.
     """
     try:
-        with open("/proc/self/status") as file:
+        with open(f"/proc/{process}/status") as file:
             lines = dict(line.split(":", 1) for line in file)
     except OSError:
         return float("nan")

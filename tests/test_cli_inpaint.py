@@ -25,6 +25,15 @@ def saved(tmp_path_factory):
     return path
 
 
+def wait(process, is_far_enough):
+    """Until a process is far enough, has ended, or has taken 5 minutes."""
+    limit = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < limit:
+        if is_far_enough():
+            break
+        time.sleep(0.01)
+
+
 def mask_of(size):
     mask = np.zeros(size[::-1], "uint8")
     mask[30:60, 20:70] = 255
@@ -186,11 +195,7 @@ def test_stopped_and_run_again(command, saved, tmp_path, number):
         *("--mask", tmp_path / "mask.png", "--out", tmp_path / "out"),
     )
     process = start_command(*arguments)
-    limit = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < limit:
-        if len(list((tmp_path / "out").glob("*.png"))) >= 3:
-            break
-        time.sleep(0.01)
+    wait(process, lambda: len(list((tmp_path / "out").glob("*.png"))) >= 3)
     process.send_signal(number)
     code, _, stderr = finish(process)
     done = len(list((tmp_path / "out").glob("*.png")))
@@ -230,11 +235,7 @@ def test_memory_does_not_grow_with_the_number_of_files(saved, tmp_path):
     )
     # The peak after some files, in the same process: between two of them, what
     # threads and allocators keep differs by more than is looked for here.
-    limit = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < limit:
-        if (out / "039.jpg").exists():
-            break
-        time.sleep(0.01)
+    wait(process, (out / "039.jpg").exists)
     few = memory("VmHWM", process.pid)
     code, stdout, stderr = finish(process)
     assert code == 0, stderr

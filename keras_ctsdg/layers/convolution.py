@@ -1,6 +1,12 @@
 import keras
 from keras import ops
 
+from keras_ctsdg.layers.products import (
+    on_xla_cpu,
+    prefers_products,
+    with_gradients_as_products,
+)
+
 
 def convolve(x, kernel, strides=1, padding=0, dilation_rate=1):
     """2D convolution of feature maps that are zero padded alike on every side.
@@ -22,16 +28,27 @@ def convolve(x, kernel, strides=1, padding=0, dilation_rate=1):
         # `same` pads a larger stride on one side only.
         mode, pad = "valid", (padding, padding)
         x = ops.pad(x, ((0, 0), pad, pad, (0, 0)))
-    return _conv(x, kernel, strides, mode, dilation_rate)
+    return _conv(x, kernel, (strides,) * 2, mode, (dilation_rate,) * 2)
 
 
 def _conv(x, kernel, strides, padding, dilation_rate):
-    return on_channels(
-        lambda x, data_format: ops.conv(
-            x, kernel, strides, padding, data_format, dilation_rate
-        ),
-        x,
-    )
+    """`ops.conv` on `[B, H, W, C]`, in the form that costs the backend least."""
+    if kernel.shape[:2] == (1, 1) and strides == (1, 1) and on_xla_cpu():
+        return ops.matmul(x, kernel[0, 0])
+
+    def convolve(x, kernel):
+        return on_channels(
+            lambda x, data_format: ops.conv(
+                x, kernel, strides, padding, data_format, dilation_rate
+            ),
+            x,
+        )
+
+    if prefers_products(x, kernel, strides, padding, dilation_rate):
+        convolve = with_gradients_as_products(
+            convolve, strides[0], padding, dilation_rate[0]
+        )
+    return convolve(x, kernel)
 
 
 def on_channels(function, x):
@@ -70,9 +87,7 @@ class Conv2D(_ChannelsLast, keras.layers.Conv2D):
     """`keras.layers.Conv2D` on `[B, H, W, C]`, without copies on PyTorch."""
 
     def convolution_op(self, inputs, kernel):
-        return _conv(
-            inputs, kernel, list(self.strides), self.padding, self.dilation_rate
-        )
+        return _conv(inputs, kernel, self.strides, self.padding, self.dilation_rate)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")

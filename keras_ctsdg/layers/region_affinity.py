@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_ctsdg.layers.blocks import depth_to_space, space_to_depth
 from keras_ctsdg.layers.shapes import check_same_shape
 from keras_ctsdg.layers.sums import add_up
 from keras_ctsdg.layers.upsampling import resize_aligned
@@ -69,7 +70,9 @@ class RegionAffinityLearning(keras.layers.Layer):
         def carry_over(start):
             """What the patches of some rows take: [B, rows + 1, W + 1, 4 * C]."""
             attention = ops.softmax(scores(start, rows) * self.softmax_scale, axis=-1)
-            attention = ops.cast(ops.maximum(attention, 1e-8), background.dtype)
+            # Not `maximum`: XLA would write its gradient's two factors to memory.
+            attention = ops.where(attention >= 1e-8, attention, 1e-8)
+            attention = ops.cast(attention, background.dtype)
             attention = ops.reshape(attention, (-1, rows, width, height, width))
             # Patches overlap in whole blocks of 2 x 2 pixels: a block takes part in
             # four patches, and what they take from it can be added up beforehand.
@@ -84,7 +87,7 @@ class RegionAffinityLearning(keras.layers.Layer):
         shape = (batch, rows + 1, width + 1, 4 * channels)
         nothing = ops.zeros(shape, background.dtype)
         taken = _in_turn(carry_over, nothing, height, rows)
-        return _pixels(_join(taken), channels) / 4
+        return _pixels(_join(taken)) / 4
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
@@ -231,21 +234,14 @@ def _complete(x):
 
 def _blocks(x):
     """`[B, 2 * H, 2 * W, C]`, zero padded by 1, as `[B, (H + 1) * (W + 1), 4 * C]`."""
-    _, height, width, channels = ops.shape(x)
-    height, width = height // 2 + 1, width // 2 + 1
-    x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    x = ops.reshape(x, (-1, height, 2, width, 2, channels))
-    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(x, (-1, height * width, 4 * channels))
+    blocks = space_to_depth(ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 2)
+    _, height, width, channels = ops.shape(blocks)
+    return ops.reshape(blocks, (-1, height * width, channels))
 
 
-def _pixels(blocks, channels):
+def _pixels(blocks):
     """The reverse of `_blocks`, of `[B, H + 1, W + 1, 4 * C]`."""
-    _, height, width, _ = ops.shape(blocks)
-    x = ops.reshape(blocks, (-1, height, width, 2, 2, channels))
-    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-    x = ops.reshape(x, (-1, 2 * height, 2 * width, channels))
-    return x[:, 1:-1, 1:-1]
+    return depth_to_space(blocks, 2)[:, 1:-1, 1:-1]
 
 
 def _join(taken):

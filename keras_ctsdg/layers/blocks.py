@@ -1,0 +1,21 @@
+"""Pixels of a feature map as channels of a smaller one, and back."""
+
+from keras import ops
+
+
+def space_to_depth(x, size):
+    """Feature map `[B, n * size, m * size, C]` as `[B, n, m, size * size * C]`."""
+    _, height, width, channels = ops.shape(x)
+    height, width = height // size, width // size
+    x = ops.reshape(x, (-1, height, size, width, size, channels))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, height, width, size * size * channels))
+
+
+def depth_to_space(x, size):
+    """The reverse of `space_to_depth`."""
+    _, height, width, channels = ops.shape(x)
+    channels = channels // (size * size)
+    x = ops.reshape(x, (-1, height, width, size, size, channels))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, size * height, size * width, channels))

@@ -68,8 +68,8 @@ class BaseCTSDG(Doors):
 
     def call(self, inputs, training=False):
         inputs = self._complete(inputs)
-        outputs = self.generator(inputs, training=training)
-        return losses.composite(outputs["image"], inputs["image"], inputs["mask"])
+        output = self.generator.call_for_image(inputs, training=training)
+        return losses.composite(output, inputs["image"], inputs["mask"])
 
     def prepare(self, data):
         """The inputs in a batch of a data set, checked, as float32 tensors."""

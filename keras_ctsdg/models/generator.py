@@ -8,7 +8,7 @@ from keras_ctsdg.layers import (
     PartialConv2D,
 )
 from keras_ctsdg.layers.convolution import Conv2D
-from keras_ctsdg.models.graph import run_through_graph
+from keras_ctsdg.models.graph import LeanModel
 from keras_ctsdg.models.initial import random_normal
 from keras_ctsdg.models.inputs import (
     CHANNELS,
@@ -24,7 +24,7 @@ DECODER = (1, 1, 2, 4, 8, 8, 8)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
-class Generator(keras.Model):
+class Generator(LeanModel):
     """The two coupled streams that fill a hole.
 
     A texture stream and a structure stream, U-shaped networks of partial
@@ -114,20 +114,17 @@ class Generator(keras.Model):
         self.image_shape = tuple(image_shape)
         self.filters = filters
         self.upsampling = upsampling
-        with_logits = keras.Model(
+        with_logits = LeanModel(
             inputs, {**outputs, "projected_edge_logits": edge_logits}
         )
-        # In a closure, so that Keras tracks and saves every layer once.
+        image_alone = LeanModel(inputs, outputs["image"])
+        # In closures, so that Keras tracks and saves every layer once.
         self._with_logits = lambda x, training: with_logits(x, training=training)
+        self._image_alone = lambda x, training: image_alone(x, training=training)
 
     def __call__(self, inputs, *args, **kwargs):
         check_inputs(inputs)
         return super().__call__(inputs, *args, **kwargs)
-
-    def _run_through_graph(self, inputs, operation_fn=lambda op: op, call_fn=None):
-        if keras.backend.backend() != "torch" or call_fn is not None:
-            return super()._run_through_graph(inputs, operation_fn, call_fn)
-        return run_through_graph(self, inputs, operation_fn)
 
     def call_with_logits(self, inputs, training=False):
         """Runs the network, keeping the logits that the edge loss is taken from.
@@ -140,8 +137,24 @@ class Generator(keras.Model):
         Returns:
             The dict of a plain call, and `projected_edge_logits` `[B, H, W, 1]`.
         """
+        return self._call_part(self._with_logits, inputs, training)
+
+    def call_for_image(self, inputs, training=False):
+        """Runs what the picture needs of the network, and no projection.
+
+        Args:
+            inputs: Dict of tensors, as for a plain call.
+            training: Bool, whether batch normalization uses the batch. Defaults to
+                `False`.
+
+        Returns:
+            Tensor `[B, H, W, 3]`: `image` of a plain call.
+        """
+        return self._call_part(self._image_alone, inputs, training)
+
+    def _call_part(self, part, inputs, training):
         check_inputs(inputs)
-        return self._with_logits({key: inputs[key] for key in CHANNELS}, training)
+        return part({key: inputs[key] for key in CHANNELS}, training)
 
     def get_config(self):
         return {

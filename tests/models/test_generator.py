@@ -36,6 +36,16 @@ def test_outputs(generator):
     assert 0 <= outputs["projected_edge"].min() <= outputs["projected_edge"].max() <= 1
 
 
+def test_the_picture_alone(generator, monkeypatch):
+    batch = random_batch(2)
+    whole = generator(batch)["image"]
+    projection = generator.get_layer("projected_image_conv_1")
+    monkeypatch.setattr(projection, "call", lambda x: pytest.fail("not needed"))
+    assert_close(generator.call_for_image(batch), to_numpy(whole), 1e-6)
+    with pytest.raises(ValueError, match="Received"):
+        generator.call_for_image({"image": batch["image"]})
+
+
 def test_takes_sizes_unknown_when_built(generator):
     assert generator.input["image"].shape == (None, None, None, 3)
     outputs = generator.predict_on_batch(random_batch(1, 128, 256))

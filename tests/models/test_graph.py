@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_ctsdg.models.graph import run_through_graph
+from keras_ctsdg.models.graph import LeanModel, run_through_graph
 from tests.common import assert_close
 
 
@@ -31,6 +31,25 @@ def test_lets_go_of_what_is_not_used_again():
     assert alive == [0, 1, 2, 2, 2]
 
 
+def test_outputs_that_need_little_come_first():
+    order = []
+
+    class Note(layers.Layer):
+        def call(self, inputs):
+            order.append(self.name)
+            return inputs + 1.0
+
+    inputs = keras.Input((4,))
+    shared = Note(name="shared")(inputs)
+    far = shared
+    for name in ("far_1", "far_2", "far_3"):
+        far = Note(name=name)(far)
+    model = keras.Model(inputs, [far, Note(name="near")(shared)])
+    order.clear()
+    run_through_graph(model, [np.ones((1, 4), "float32")], lambda op: op)
+    assert order == ["shared", "near", "far_1", "far_2", "far_3"]
+
+
 def test_is_what_keras_gives():
     inputs = {name: keras.Input((4,), name=name) for name in ("a", "b")}
     joined = layers.Concatenate()(list(inputs.values()))
@@ -43,3 +62,14 @@ def test_is_what_keras_gives():
         run_through_graph(model, values, lambda op: op), expected, strict=True
     ):
         assert_close(one, ops.convert_to_numpy(other), 1e-6)
+    lean = LeanModel(inputs, outputs)
+    for one, other in zip(lean(values), expected, strict=True):
+        assert_close(one, ops.convert_to_numpy(other), 1e-6)
+
+
+def test_passes_training_on():
+    inputs = keras.Input((4,))
+    model = LeanModel(inputs, layers.Dropout(0.5, seed=0)(inputs))
+    x = np.ones((8, 4), "float32")
+    assert_close(model(x), x, 0)
+    assert ops.convert_to_numpy(model(x, training=True)).max() == 2

@@ -74,9 +74,10 @@ class BidirectionalGatedFusion(keras.layers.Layer):
         texture, structure = inputs
         both = ops.concatenate([texture, structure], axis=-1)
         texture = texture + self.texture_gamma * (self.structure_gate(both) * structure)
-        structure = structure + self.structure_gamma * (
-            self.texture_gate(both) * texture
-        )
+        gate = self.texture_gate(both)
+        del both  # A large picture's is half a gigabyte.
+        structure = structure + self.structure_gamma * (gate * texture)
+        del gate
         return ops.concatenate([texture, structure], axis=-1)
 
     def compute_output_shape(self, input_shape):

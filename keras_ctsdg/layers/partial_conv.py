@@ -92,11 +92,7 @@ class PartialConv2D(keras.layers.Layer):
 
     def call(self, inputs):
         features, validities = inputs[0::2], inputs[1::2]
-        valid_features = [
-            feature * validity
-            for feature, validity in zip(features, validities, strict=True)
-        ]
-        output = self._convolve(ops.concatenate(valid_features, axis=-1), self.kernel)
+        output = self._convolve(self._valid_features(features, validities), self.kernel)
         # A count in half precision would round, and 1e-8 would vanish.
         count = self._convolve(
             self._valid_channels(features, validities),
@@ -111,6 +107,11 @@ class PartialConv2D(keras.layers.Layer):
             ops.cast(output, self.compute_dtype),
             ops.cast(updated, self.compute_dtype),
         )
+
+    def _valid_features(self, features, validities):
+        # Apart, so that the parts are gone when their whole is convolved.
+        parts = zip(features, validities, strict=True)
+        return ops.concatenate([x * validity for x, validity in parts], axis=-1)
 
     def _valid_channels(self, features, validities):
         """Counts the valid channels of each pixel, [B, H, W, 1] in float32."""

@@ -1,3 +1,5 @@
+import gc
+
 import keras
 
 
@@ -40,6 +42,9 @@ def run_through_graph(model, inputs, operation_fn):
         for x in node.input_tensors:
             if last_use[id(x)] == i:
                 values.pop(id(x), None)
+        # PyTorch's trees, which Keras passes arguments through, leave cycles behind
+        # that hold these. Only what is new is looked at.
+        gc.collect(1)
     outputs = [values[id(x)] for x in model.outputs]
     return keras.tree.pack_sequence_as(model._outputs_struct, outputs)
 

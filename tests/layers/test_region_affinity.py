@@ -153,3 +153,30 @@ def test_gradients_are_alike_in_every_form(monkeypatch, grams):
         return result
 
     assert_close(gradient(scores=1, unrolled=0, grams=grams), gradient(), 1e-3)
+
+
+def test_gradients_are_no_subnormal_numbers():
+    x = keras.Variable(np.ones(4), dtype="float32")
+    factors = keras.ops.convert_to_tensor([1e-39, -1e-31, 1e-29, -2.0], "float32")
+
+    def loss():
+        same = region_affinity._without_subnormal_gradients(x.value)
+        return keras.ops.sum(same * factors)
+
+    assert float(loss()) == -2
+    assert_close(gradients(loss, [x])[0], [0, 0, 1e-29, -2], 0)
+
+
+def test_sure_attention_has_the_gradients_of_the_formula(monkeypatch):
+    # Patches far apart: all that a query does not take is next to zero.
+    features = np.random.default_rng(0).normal(scale=30, size=(1, 16, 16, 8))
+    x = keras.Variable(features, dtype="float32")
+    layer = RegionAffinityLearning()
+
+    def loss():
+        both = x.value, x.value
+        return keras.ops.mean(keras.ops.square(layer(both, training=True)))
+
+    actual = gradients(loss, [x])[0]
+    monkeypatch.setattr(region_affinity, "_without_subnormal_gradients", lambda x: x)
+    np.testing.assert_allclose(actual, gradients(loss, [x])[0], rtol=1e-6, atol=1e-12)

@@ -5,7 +5,7 @@ from keras import ops
 from keras.src import testing
 
 from keras_ctsdg.layers.convolution import Conv2D, MaxPooling2D, convolve
-from tests.common import assert_close
+from tests.common import assert_close, gradients
 
 
 class ConvolutionConformance(testing.TestCase):
@@ -74,3 +74,13 @@ def test_layers_are_as_keras_own():
         reference.set_weights(layer.get_weights())
         assert_close(output, ops.convert_to_numpy(reference(x)), 1e-5)
         assert "data_format" not in layer.get_config()
+
+
+def test_gradient_of_a_maximum_goes_to_the_first():
+    picture = np.array([[1, 1, 3, 0], [0, 1, 5, 2], [2, 4, 0, 0], [4, 4, 0, 0]])
+    x = keras.Variable(picture[None, ..., None], dtype="float32")
+    layer = MaxPooling2D()
+    assert_close(layer(x)[0, :, :, 0], [[1, 5], [4, 0]], 0)
+    (gradient,) = gradients(lambda: ops.sum(layer(x.value)), [x])
+    expected = [[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    assert_close(gradient[0, :, :, 0], expected, 0)

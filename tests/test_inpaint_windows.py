@@ -30,6 +30,16 @@ def test_windows_of_a_large_photo():
         inpaint(StandIn(), image, hole, strategy="full")
 
 
+def test_need_grows_with_the_pixels():
+    limit = MemoryLimit(3.0, 64)
+    needs = [limit.need((size, size)) for size in (256, 512, 1024, 2048)]
+    assert needs[2] == pytest.approx(4.3, abs=0.1)
+    for small, large in zip(needs[1:], needs[2:], strict=False):
+        assert 4 < large / small < 6
+    assert limit.allows((512, 768))
+    assert not limit.allows((1024, 1024))
+
+
 def test_holes_apart_and_merged():
     limit = MemoryLimit(3.0, 8)
     hole = np.zeros((1000, 1000), bool)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from keras_ctsdg.inpaint.crops import Parts, box_size, crop_box, padded_size
+from keras_ctsdg.layers.region_affinity import SCORES
 from keras_ctsdg.models.inputs import SIZE_MULTIPLE
 
 STRATEGIES = ("auto", "full", "crop", "resize")
@@ -110,14 +111,15 @@ class MemoryLimit:
         self.filters = filters
 
     def need(self, size):
-        """Gigabytes for a picture, by what PyTorch, the hungriest, was seen to take.
+        """Gigabytes for a picture, above what backends were mostly seen to take.
 
         The same on all backends, so that they fill a picture alike.
         """
         height, width = size
-        positions = (height // 4) * (width // 4)
-        floats = 3 * positions**2 + 32 * self.filters * height * width
-        return 4 * floats / 1e9
+        maps = 12 * self.filters * height * width
+        # The attention works on two rows of a quarter of the size, or on more at once.
+        scores = 8 * max(SCORES, 2 * (width // 4) * (height // 4) * (width // 4))
+        return 4 * (maps + scores) / 1e9
 
     def allows(self, size):
         return self.need(size) <= self.gigabytes

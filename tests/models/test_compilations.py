@@ -5,6 +5,12 @@ import keras_ctsdg
 from keras_ctsdg.models import Discriminator, Generator
 from tests.common import random_batch
 
+# What fetches from a device or asks Python in the middle of a step.
+FETCHES = {
+    "tensorflow": ("PyFunc", "EagerPyFunc", "NumpyFunction"),
+    "jax": ("pure_callback", "io_callback", "debug_callback"),
+    "torch": ("aten::_local_scalar_dense", "aten::item", "aten::is_nonzero"),
+}[keras.backend.backend()]
 COMPILES = keras.backend.backend() != "torch"
 
 
@@ -37,3 +43,44 @@ def test_nothing_is_compiled_twice(counted):
     for _ in range(2):
         model.predict(batch, batch_size=2, verbose=0)
     assert counts["calls"] == (1 if COMPILES else 4)
+
+
+def operations_of_a_step(model, batch):
+    """The names of all that a training step does on its device."""
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            step = tf.function(model.train_step).get_concrete_function(batch)
+            graph = step.graph.as_graph_def()
+            inner = [node for f in graph.library.function for node in f.node_def]
+            return {node.op for node in [*graph.node, *inner]}
+        case "jax":
+            import jax
+
+            model._symbolic_build(data_batch=batch)
+            state = model._get_jax_state(
+                trainable_variables=True,
+                non_trainable_variables=True,
+                optimizer_variables=True,
+                metrics_variables=True,
+            )
+            return set(str(jax.make_jaxpr(model.train_step)(state, batch)).split())
+        case "torch":
+            from torch.profiler import profile
+
+            with profile() as profiler:
+                model.train_step(batch)
+            return {event.key for event in profiler.key_averages()}
+
+
+def test_nothing_leaves_the_device_in_a_step():
+    model = keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4))
+    model.compile()
+    batch = {
+        key: keras.ops.convert_to_tensor(value)
+        for key, value in random_batch(2).items()
+    }
+    names = operations_of_a_step(model, batch)
+    assert len(names) > 20
+    assert not [name for name in names if name.startswith(FETCHES)]

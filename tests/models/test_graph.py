@@ -1,3 +1,4 @@
+import gc
 import weakref
 
 import keras
@@ -29,6 +30,31 @@ def test_lets_go_of_what_is_not_used_again():
     assert_close(outputs["first"], np.full((1, 4), 2.0), 1e-6)
     # An output, and what the layer is called on.
     assert alive == [0, 1, 2, 2, 2]
+
+
+def test_nothing_is_held_by_cycles():
+    held = []
+
+    class Keep(layers.Layer):
+        def call(self, inputs):
+            output = ops.concatenate(inputs, axis=-1)
+            held.append(weakref.ref(output))
+            return output
+
+    inputs = keras.Input((4,))
+    x = inputs
+    for _ in range(4):
+        x = Keep()([x, inputs])
+    model = keras.Model(inputs, x)
+    held.clear()
+    gc.collect()
+    gc.disable()
+    try:
+        output = run_through_graph(model, [np.ones((1, 4), "float32")], lambda op: op)
+        assert [reference() is not None for reference in held] == [False] * 3 + [True]
+    finally:
+        gc.enable()
+    assert output.shape == (1, 20)
 
 
 def test_outputs_that_need_little_come_first():

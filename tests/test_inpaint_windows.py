@@ -60,7 +60,7 @@ def test_later_windows_see_what_was_filled():
     hole[150:154, 10:2990] = True
     image = np.zeros((300, 3000, 3), "uint8")
     network = StandIn()
-    found = inpaint(network, image, hole, strategy="crop")
+    found = inpaint(network, image, hole, strategy="crop", memory_limit=0.1)
     assert len(network.sizes) > 4
     assert (found[hole] == [230, 38, 140]).all()
     assert not found[~hole].any()

@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def test_need_grows_with_the_pixels():
     limit = MemoryLimit(3.0, 64)
     needs = [limit.need((size, size)) for size in (256, 512, 1024, 2048)]
     assert needs[2] == pytest.approx(4.3, abs=0.1)
-    for small, large in zip(needs[1:], needs[2:], strict=False):
+    for small, large in itertools.pairwise(needs[1:]):
         assert 4 < large / small < 6
     assert limit.allows((512, 768))
     assert not limit.allows((1024, 1024))

@@ -1,6 +1,11 @@
-"""Pixels of a feature map as channels of a smaller one, and back."""
+"""Feature maps with a rim of zeros, and their pixels as channels and back."""
 
 from keras import ops
+
+
+def zero_pad(x, width):
+    """Feature map `[B, H, W, C]` with `width` zeros on every side."""
+    return ops.pad(x, ((0, 0), (width, width), (width, width), (0, 0)))
 
 
 def space_to_depth(x, size):

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_ctsdg.layers.blocks import zero_pad
 from keras_ctsdg.layers.products import (
     on_xla_cpu,
     prefers_products,
@@ -26,8 +27,7 @@ def convolve(x, kernel, strides=1, padding=0, dilation_rate=1):
         mode = "same"
     else:
         # `same` pads a larger stride on one side only.
-        mode, pad = "valid", (padding, padding)
-        x = ops.pad(x, ((0, 0), pad, pad, (0, 0)))
+        mode, x = "valid", zero_pad(x, padding)
     return _conv(x, kernel, (strides,) * 2, mode, (dilation_rate,) * 2)
 
 

@@ -8,7 +8,7 @@ several times longer than the convolution forwards.
 import keras
 from keras import ops
 
-from keras_ctsdg.layers.blocks import depth_to_space, space_to_depth
+from keras_ctsdg.layers.blocks import depth_to_space, space_to_depth, zero_pad
 
 # By the clock, on 2 cores: products are faster from these sizes on. Fewer pixels or
 # channels leave matrices too narrow.
@@ -102,23 +102,19 @@ def _gradients(x, kernel, upstream, padding="valid", dilation_rate=1):
     size = kernel.shape[0]
     reach = dilation_rate * (size - 1)
     before, after = (0, reach) if padding == "valid" else (reach // 2, reach // 2)
-    wide = _pad(upstream, after)
+    wide = zero_pad(upstream, after)
     # Back to the input goes a convolution too, by the kernel turned around.
     turned = ops.transpose(ops.flip(kernel, (0, 1)), (0, 1, 3, 2))
     whole = upstream if padding == "same" else wide
     of_x = ops.conv(whole, turned, 1, padding, "channels_last", dilation_rate)
     # Of the two, windows are cut from the one that has fewer channels.
     if x.shape[-1] < upstream.shape[-1]:
-        of_kernel = _window_products(upstream, _pad(x, before), size, dilation_rate)
+        of_kernel = _window_products(upstream, zero_pad(x, before), size, dilation_rate)
         of_kernel = ops.transpose(of_kernel, (0, 1, 3, 2))
     else:
         of_kernel = _window_products(x, wide, size, dilation_rate)
         of_kernel = ops.flip(of_kernel, (0, 1))
     return of_x, ops.cast(of_kernel, kernel.dtype)
-
-
-def _pad(x, width):
-    return ops.pad(x, ((0, 0), (width, width), (width, width), (0, 0)))
 
 
 def _window_products(fixed, moved, size, dilation_rate):

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_ctsdg.layers.blocks import depth_to_space, space_to_depth
+from keras_ctsdg.layers.blocks import depth_to_space, space_to_depth, zero_pad
 from keras_ctsdg.layers.shapes import check_same_shape
 from keras_ctsdg.layers.sums import add_up
 from keras_ctsdg.layers.upsampling import resize_aligned
@@ -158,7 +158,7 @@ def _gram_scores(features):
         their patches to all, of unit length, `[B, rows * W, H * W]` in float32.
     """
     _, height, width, channels = ops.shape(features)
-    padded = ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    padded = zero_pad(features, 1)
     positions = (height + 2) * (width + 2)
     keys = ops.transpose(ops.reshape(padded, (-1, positions, channels)), (0, 2, 1))
     squares = ops.sum(ops.square(ops.cast(padded, "float32")), axis=-1)
@@ -182,7 +182,7 @@ def _gram_scores(features):
 def _patch_scores(features):
     """As `_gram_scores`, by products of whole patches."""
     _, height, width, channels = ops.shape(features)
-    padded = ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    padded = zero_pad(features, 1)
 
     def patches(start, rows):
         x = _row_slice(padded, start, rows + 2)
@@ -253,7 +253,7 @@ def _complete(x):
 
 def _blocks(x):
     """`[B, 2 * H, 2 * W, C]`, zero padded by 1, as `[B, (H + 1) * (W + 1), 4 * C]`."""
-    blocks = space_to_depth(ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 2)
+    blocks = space_to_depth(zero_pad(x, 1), 2)
     _, height, width, channels = ops.shape(blocks)
     return ops.reshape(blocks, (-1, height * width, channels))
 

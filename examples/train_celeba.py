@@ -43,8 +43,8 @@ def train(
             # Smaller steps, and the generator's batch statistics stay.
             keras_ctsdg.callbacks.FineTuning(first_stage, learning_rate=5e-5),
             keras_ctsdg.callbacks.Throughput(BATCH_SIZE),
-            keras_ctsdg.callbacks.SampleSheets(out / "samples", validation[0]),
-            keras_ctsdg.callbacks.HistoryFile(out / "history.csv"),
+            keras_ctsdg.callbacks.SampleGrid(out / "samples", validation[0]),
+            keras_ctsdg.callbacks.ResumableCSVLogger(out / "history.csv"),
             # Last: an epoch counts once all of its files are written.
             keras.callbacks.BackupAndRestore(out / "backup", double_checkpoint=True),
         ],

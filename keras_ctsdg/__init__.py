@@ -2,9 +2,10 @@
 
 from importlib.metadata import version
 
-from keras_ctsdg import callbacks, convert, data, layers, losses, metrics, models
+from keras_ctsdg import convert, data, inpainting, layers, losses, metrics, models
+from keras_ctsdg.ctsdg import CTSDG
 from keras_ctsdg.presets import from_preset, list_presets
-from keras_ctsdg.training import CTSDG
+from keras_ctsdg.training import callbacks
 
 __version__ = version("keras-ctsdg")
 
@@ -14,6 +15,7 @@ __all__ = [
     "convert",
     "data",
     "from_preset",
+    "inpainting",
     "layers",
     "list_presets",
     "losses",

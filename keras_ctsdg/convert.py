@@ -5,34 +5,29 @@ kernels as `[out, in, height, width]`.
 """
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from keras_ctsdg.mindspore import read_mindspore_parts
+from keras_ctsdg.checkpoints.assign import assign_weights, match
+from keras_ctsdg.checkpoints.mindspore_reader import read_mindspore_parts
+from keras_ctsdg.checkpoints.name_maps import discriminator_names, generator_names
+from keras_ctsdg.checkpoints.torch_reader import read_torch_parts
+from keras_ctsdg.checkpoints.vgg16 import match_torchvision_vgg16
+from keras_ctsdg.conventions import Edges, Upsampling
+from keras_ctsdg.ctsdg import CTSDG
 from keras_ctsdg.models import Discriminator, Generator
-from keras_ctsdg.models.initial import blank
-from keras_ctsdg.name_maps import (
-    discriminator_names,
-    generator_names,
-    match,
-    vgg16_names,
-)
-from keras_ctsdg.preset_files import (
+from keras_ctsdg.models._initializers import blank
+from keras_ctsdg.presets.files import (
     about_parameters,
     check_free,
     is_name,
     preset_folder,
     write_preset,
 )
-from keras_ctsdg.training import CTSDG
 
-PARTS = ("generator", "discriminator")
 # What weights of either kind expect, beside edges of the wrapped picture.
-UPSAMPLING = {"PyTorch": "half_pixel", "MindSpore": "align_corners"}
-# The authors' file has 0.2 GB; optimizers would make it three times that.
-MAX_BYTES = 2**32
+UPSAMPLING = {"PyTorch": Upsampling.HALF_PIXEL, "MindSpore": Upsampling.ALIGN_CORNERS}
 
 
 def load_authors_state(model, generator=None, discriminator=None):
@@ -64,7 +59,7 @@ def load_authors_state(model, generator=None, discriminator=None):
             "`generator` or `discriminator` must be given. "
             "Received: generator=None, discriminator=None"
         )
-    _assign(_matches(model, generator, discriminator))
+    assign_weights(_matches(model, generator, discriminator))
 
 
 def _matches(model, generator=None, discriminator=None):
@@ -76,13 +71,6 @@ def _matches(model, generator=None, discriminator=None):
             model.discriminator, discriminator, discriminator_names(), "discriminator"
         )
     return assignments
-
-
-def _assign(assignments):
-    """Assigns the values, and lets go of each."""
-    while assignments:
-        variable, value = assignments.pop()
-        variable.assign(value)
 
 
 def load_torchvision_vgg16(vgg, state):
@@ -107,25 +95,7 @@ def load_torchvision_vgg16(vgg, state):
     keras_ctsdg.convert.load_torchvision_vgg16(vgg, state)
     ```
     """
-    state = torchvision_features(state)
-    _assign(match(vgg, state, vgg16_names(), "state"))
-
-
-def torchvision_features(state):
-    """Those of torchvision's tensors of VGG16 that are not deeper than the third pool.
-
-    Args:
-        state: Dict of torchvision's names and arrays.
-
-    Returns:
-        Dict, without the deeper convolutions and the classifier.
-    """
-    deeper = {f"features.{i}" for i in (17, 19, 21, 24, 26, 28)}
-    return {
-        name: value
-        for name, value in state.items()
-        if not name.startswith("classifier.") and name.rpartition(".")[0] not in deeper
-    }
+    assign_weights(match_torchvision_vgg16(vgg, state))
 
 
 # === Checkpoints ===
@@ -193,84 +163,11 @@ def _load_checkpoint(source, kind):
         model = _fitting_model(parts, UPSAMPLING[kind])
     assignments = _matches(model, **parts)
     del parts
-    _assign(assignments)
+    assign_weights(assignments)
     return model, step
 
 
-def read_torch(path):
-    """Reads a PyTorch file of tensors, by the loader that runs no code.
-
-    Args:
-        path: `pathlib.Path` of the file.
-
-    Returns:
-        What the file holds, tensors as numpy arrays.
-
-    Raises:
-        ValueError: If the file holds more than tensors, is damaged or too large.
-        ImportError: If PyTorch is not installed.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            "PyTorch's files are read by PyTorch. Install it with "
-            f'`pip install "keras-ctsdg[torch]"`. Received: {path}'
-        ) from error
-    size = _unpacked_size(path)
-    if size > MAX_BYTES:
-        raise ValueError(
-            f"A PyTorch file must unpack to less than {MAX_BYTES >> 30} GiB. "
-            f"Received: {path}, {size} bytes"
-        )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    # Damage and forbidden code raise nearly anything.
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise ValueError(
-            "A PyTorch file must be whole and hold tensors alone; code in it is not "
-            f"run. Received: {path}, {reason}"
-        ) from error
-    return _as_arrays(content)
-
-
-def _unpacked_size(path):
-    if not zipfile.is_zipfile(path):
-        return path.stat().st_size
-    with zipfile.ZipFile(path) as archive:
-        return sum(entry.file_size for entry in archive.infolist())
-
-
-def _as_arrays(content):
-    if isinstance(content, dict):
-        return {name: _as_arrays(value) for name, value in content.items()}
-    return content.numpy() if hasattr(content, "numpy") else content
-
-
-def _read_torch_parts(path):
-    """The authors' file: state dicts by part, and the training step."""
-    content = read_torch(path)
-    parts = content
-    if isinstance(content, dict) and "generator" not in content:
-        parts, content = {"generator": content}, {}
-    if not isinstance(content, dict) or not all(
-        isinstance(parts[part], dict) for part in PARTS if part in parts
-    ):
-        raise ValueError(
-            "`source` must hold the authors' state dicts. "
-            f"Received: source={path}, with {_kinds(parts)}"
-        )
-    return {part: parts[part] for part in PARTS if part in parts}, content.get("n_iter")
-
-
-def _kinds(content):
-    if not isinstance(content, dict):
-        return type(content).__name__
-    return {name: type(value).__name__ for name, value in content.items()}
-
-
-_READERS = {"PyTorch": _read_torch_parts, "MindSpore": read_mindspore_parts}
+_READERS = {"PyTorch": read_torch_parts, "MindSpore": read_mindspore_parts}
 
 
 def _fitting_model(parts, upsampling):
@@ -280,7 +177,7 @@ def _fitting_model(parts, upsampling):
     return CTSDG(
         Generator(filters=filters, upsampling=upsampling),
         Discriminator(filters=filters) if judged else None,
-        edges="wrapped",
+        edges=Edges.WRAPPED,
     )
 
 

@@ -2,23 +2,23 @@
 
 import csv
 import json
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 
 from keras_ctsdg import metrics
-from keras_ctsdg.data.parcel import stack
+from keras_ctsdg.conventions import MASK_RATIO_BINS, image_to_unit
+from keras_ctsdg.data._batches import stack
+from keras_ctsdg.data.prefetch import prefetch
 from keras_ctsdg.metrics import BEYOND
-from keras_ctsdg.pictures import before_after, draw_sheet
+from keras_ctsdg.visualization import before_after, draw_sheet
 
 METRICS = {
     "psnr": metrics.psnr,
     "ssim": metrics.ssim,
     "mae": metrics.mean_absolute_error,
 }
-GROUPS = (*metrics.HOLE_SHARES, "overall")
+GROUPS = (*MASK_RATIO_BINS, "overall")
 # CelebA and NVIDIA's testing masks, as the authors of the MindSpore port measured.
 PUBLISHED = {
     "MindSpore, Ascend 910A": {
@@ -42,13 +42,13 @@ def evaluate_pairs(model, dataset, limit=None):
 
     Yields:
         Dict of a pair's `place` in the data set, the names `image` and `mask`, its
-        `hole_share`, `psnr`, `ssim` and `mae`; `None` for a picture that is left
+        `mask_ratio`, `psnr`, `ssim` and `mae`; `None` for a picture that is left
         out.
     """
     count = dataset.num_items if limit is None else min(limit, dataset.num_items)
     size = dataset.batch_size
     starts = range(0, count, size)
-    batches = ahead(
+    batches = prefetch(
         lambda start: [dataset.item(i) for i in range(start, min(start + size, count))],
         starts,
     )
@@ -78,46 +78,26 @@ def filled_up(items, size):
     return stack(items + [items[-1]] * (size - len(items)))
 
 
-def ahead(load, keys):
-    """Loads the next while the last is used, never more than that.
-
-    Args:
-        load: Callable of a key, run in a thread.
-        keys: Iterable.
-
-    Yields:
-        What `load` returns, in order.
-    """
-    with ThreadPoolExecutor(1) as executor:
-        waiting = deque()
-        for key in keys:
-            waiting.append(executor.submit(load, key))
-            if len(waiting) > 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
 def _measure(batch, filled):
-    truth, picture = ((x + 1) / 2 for x in (batch["image"], filled))
+    truth, picture = map(image_to_unit, (batch["image"], filled))
     values = {name: function(truth, picture) for name, function in METRICS.items()}
-    values["hole_share"] = metrics.hole_share(batch["mask"])
+    values["mask_ratio"] = metrics.mask_ratio(batch["mask"])
     return {name: keras.ops.convert_to_numpy(x) for name, x in values.items()}
 
 
 # === Summary ===
 
 
-def group_of(hole_share):
+def group_of(mask_ratio):
     """The group of a pair, by the share of the picture that its hole covers."""
-    for name, limit in metrics.HOLE_SHARES.items():
-        if hole_share <= np.float32(limit):
+    for name, limit in MASK_RATIO_BINS.items():
+        if mask_ratio <= np.float32(limit):
             return name
     return BEYOND
 
 
 def summarize(pairs):
-    """Means by hole share.
+    """Means by mask ratio.
 
     Args:
         pairs: List of dicts, as `evaluate_pairs` yields them.
@@ -130,8 +110,8 @@ def summarize(pairs):
     groups = {name: [] for name in (*GROUPS, BEYOND)}
     for pair in pairs:
         groups["overall"].append(pair)
-        groups[group_of(pair["hole_share"])].append(pair)
-    summary = {"pairs": {name: len(groups[name]) for name in GROUPS}}
+        groups[group_of(pair["mask_ratio"])].append(pair)
+    summary = {"samples": {name: len(groups[name]) for name in GROUPS}}
     for metric in METRICS:
         summary[metric] = {
             name: float(np.mean([pair[metric] for pair in groups[name]]))
@@ -152,7 +132,7 @@ def table_rows(summary):
     Returns:
         List of rows: metric, whose, then a number or `None` for each of the groups.
     """
-    rows = [("pairs", "this model", *(summary["pairs"][name] for name in GROUPS))]
+    rows = [("samples", "this model", *(summary["samples"][name] for name in GROUPS))]
     for metric in METRICS:
         ours = (summary[metric][name] for name in GROUPS)
         rows.append((metric, "this model", *ours))
@@ -227,7 +207,7 @@ def draw_extremes(model, dataset, pairs, each=3):
             columns = before_after(batch, model.predict_on_batch(batch))
             shown.append({name: pictures[0] for name, pictures in columns.items()})
             captions.append(
-                f"{kind}: {pair['psnr']:.2f} dB, hole {pair['hole_share']:.0%}"
+                f"{kind}: {pair['psnr']:.2f} dB, hole {pair['mask_ratio']:.0%}"
             )
     columns = {name: np.stack([row[name] for row in shown]) for name in shown[0]}
     return draw_sheet(columns, captions)

@@ -173,18 +173,3 @@ def _level_sum(error, features, true_features):
 
 def _float32(x):
     return ops.cast(x, "float32")
-
-
-def composite(output, image, mask):
-    """The picture with its hole filled, and untouched elsewhere.
-
-    Args:
-        output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's picture.
-        image: Tensor `[B, H, W, 3]` in [-1, 1].
-        mask: Tensor `[B, H, W, 1]`, where 1 marks the hole.
-
-    Returns:
-        Tensor `[B, H, W, 3]` in [-1, 1].
-    """
-    output, image, mask = (ops.cast(x, "float32") for x in (output, image, mask))
-    return image * (1.0 - mask) + output * mask

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-# Names of the groups and the largest share of a picture that a hole has in each.
-HOLE_SHARES = {"0_20": 0.2, "20_40": 0.4, "40_60": 0.6}
+from keras_ctsdg.conventions import MASK_RATIO_BINS
+
 BEYOND = "beyond_60"
 
 
@@ -69,10 +69,10 @@ def ssim(truth, picture):
 
 def is_group(name):
     """Whether an entry of the logs is of one group, or counts pairs."""
-    return name.startswith("pairs") or name.endswith(tuple(HOLE_SHARES))
+    return name.startswith("samples") or name.endswith(tuple(MASK_RATIO_BINS))
 
 
-def hole_share(mask):
+def mask_ratio(mask):
     """Share of each picture that its hole covers.
 
     Args:
@@ -102,7 +102,7 @@ def _gaussian_window(x):
     return sum(tap * x[:, :, i : i - last or None] for i, tap in enumerate(taps))
 
 
-class _ByHoleShare(keras.metrics.Metric):
+class _ByMaskRatio(keras.metrics.Metric):
     """Means over pairs: of all, of each group, and of those beyond the last."""
 
     default_name = None
@@ -110,11 +110,11 @@ class _ByHoleShare(keras.metrics.Metric):
 
     def __init__(self, name=None, dtype="float32"):
         super().__init__(name=name or self.default_name, dtype=dtype)
-        size = (len(HOLE_SHARES) + 2,)
+        size = (len(MASK_RATIO_BINS) + 2,)
         self.mean = self.add_variable(size, "zeros", name="mean")
         self.count = self.add_variable(size, "zeros", name="count")
 
-    def update_state(self, y_true, y_pred, mask=None, sample_weight=None):
+    def update_state(self, y_true, y_pred, sample_weight=None, *, mask=None):
         """Adds pairs.
 
         Args:
@@ -144,10 +144,12 @@ class _ByHoleShare(keras.metrics.Metric):
         one = ops.ones_like(value)
         if mask is None:
             return ops.concatenate(
-                [one, ops.repeat(0 * one, len(HOLE_SHARES) + 1, axis=1)], axis=1
+                [one, ops.repeat(0 * one, len(MASK_RATIO_BINS) + 1, axis=1)], axis=1
             )
-        share = hole_share(mask)[:, None]
-        above = [ops.cast(share > limit, "float32") for limit in HOLE_SHARES.values()]
+        share = mask_ratio(mask)[:, None]
+        above = [
+            ops.cast(share > limit, "float32") for limit in MASK_RATIO_BINS.values()
+        ]
         bounds = [one, *above, 0 * one]
         inside = [low - high for low, high in itertools.pairwise(bounds)]
         return ops.concatenate([one, *inside], axis=1)
@@ -155,7 +157,7 @@ class _ByHoleShare(keras.metrics.Metric):
     def result(self):
         """Dict of scalars: all pairs, then each group; NaN where there is none."""
         means = ops.where(self.count.value > 0, self.mean.value, np.nan)
-        return self._named(means, list(HOLE_SHARES))
+        return self._named(means, list(MASK_RATIO_BINS))
 
     def _named(self, values, groups):
         names = [self.name, *(f"{self.name}_{group}" for group in groups)]
@@ -166,7 +168,7 @@ class _ByHoleShare(keras.metrics.Metric):
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
-class PSNR(_ByHoleShare):
+class PSNR(_ByMaskRatio):
     """Peak signal-to-noise ratio in dB, the mean over pairs, by the hole's share.
 
     Its result is a dict of scalars: `psnr` of all pairs, `psnr_0_20`, `psnr_20_40` and
@@ -189,7 +191,7 @@ class PSNR(_ByHoleShare):
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
-class SSIM(_ByHoleShare):
+class SSIM(_ByMaskRatio):
     """Structural similarity, the mean over pairs, by the hole's share.
 
     Gaussian window of 11 x 11 with a sigma of 1.5. Its result is as that of
@@ -205,7 +207,7 @@ class SSIM(_ByHoleShare):
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
-class MeanAbsoluteError(_ByHoleShare):
+class MeanAbsoluteError(_ByMaskRatio):
     """Mean absolute error in [0, 1], the mean over pairs, by the hole's share.
 
     Its result is as that of `keras_ctsdg.metrics.PSNR`, with `mae` for `psnr`.
@@ -219,8 +221,9 @@ class MeanAbsoluteError(_ByHoleShare):
     quantity = staticmethod(mean_absolute_error)
 
 
-@keras.saving.register_keras_serializable(package="keras_ctsdg")
-class PairCount(_ByHoleShare):
+# Registered under the name that it had first, which files may hold.
+@keras.saving.register_keras_serializable(package="keras_ctsdg", name="PairCount")
+class SampleCount(_ByMaskRatio):
     """Number of pairs, by the hole's share.
 
     Its result is a dict of scalars: `pairs`, `pairs_0_20`, `pairs_20_40`,
@@ -231,9 +234,9 @@ class PairCount(_ByHoleShare):
         dtype: Str. Defaults to `"float32"`.
     """
 
-    default_name = "pairs"
+    default_name = "samples"
     # That there is one is all that counts.
     quantity = staticmethod(mean_absolute_error)
 
     def result(self):
-        return self._named(self.count, [*HOLE_SHARES, BEYOND])
+        return self._named(self.count, [*MASK_RATIO_BINS, BEYOND])

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 from PIL import Image
 
+from keras_ctsdg.ctsdg import CTSDG
+from keras_ctsdg.data._batches import stack
 from keras_ctsdg.data.edges import gray_and_edge
 from keras_ctsdg.data.masks import RandomIrregularMasks
-from keras_ctsdg.data.parcel import stack
 from keras_ctsdg.models import Discriminator, Generator
-from keras_ctsdg.pictures import before_after, draw_sheet
-from keras_ctsdg.training import CTSDG
+from keras_ctsdg.visualization import before_after, draw_sheet
 
 SIZE = 128
 # Photographs that scikit-image ships: no download.

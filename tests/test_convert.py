@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 
 import keras_ctsdg
+from keras_ctsdg.checkpoints.name_maps import (
+    discriminator_names,
+    generator_names,
+    mindspore_names,
+    vgg16_names,
+)
 from keras_ctsdg.convert import (
     convert_checkpoint,
     load_authors_state,
     load_torchvision_vgg16,
 )
 from keras_ctsdg.models import Discriminator, Generator, VGG16Features
-from keras_ctsdg.name_maps import (
-    discriminator_names,
-    generator_names,
-    mindspore_names,
-    vgg16_names,
-)
 from tests.common import source_state, write_mindspore, write_torch
 
 
@@ -221,7 +221,7 @@ def test_a_wide_first_layer_takes_no_memory(states, tmp_path):
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_ctsdg.convert.MAX_BYTES", 1000)
+    monkeypatch.setattr("keras_ctsdg.checkpoints.torch_reader.MAX_BYTES", 1000)
     source = write_torch(tmp_path / "large.pt", x=np.zeros(1000))
     with pytest.raises(ValueError, match="must unpack to less than .*Received: "):
         convert_checkpoint(source, tmp_path / "out")
@@ -255,7 +255,7 @@ def test_interrupted_conversion_leaves_nothing(states, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_ctsdg.preset_files._card", interrupt)
+    monkeypatch.setattr("keras_ctsdg.presets.files._card", interrupt)
     with pytest.raises(KeyboardInterrupt):
         convert_checkpoint(source, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]

@@ -98,7 +98,7 @@ def test_pairs(folder, model, by_hand):
         assert pair["place"] == i
         assert pair["image"] == str(folder / "images" / f"{i}.jpg")
         assert pair["mask"] == str(folder / "masks" / f"{i % 4}.png")
-        assert pair["hole_share"] == pytest.approx(row["share"])
+        assert pair["mask_ratio"] == pytest.approx(row["share"])
         for metric in ("psnr", "ssim", "mae"):
             assert pair[metric] == pytest.approx(row[metric], abs=1e-4)
     assert len(list(evaluate_pairs(model, dataset(folder), limit=3))) == 3
@@ -118,7 +118,7 @@ def test_groups():
 
 
 def test_summary_of_an_empty_group():
-    pair = {"hole_share": 0.1, "psnr": 30.0, "ssim": 0.9, "mae": 0.01}
+    pair = {"mask_ratio": 0.1, "psnr": 30.0, "ssim": 0.9, "mae": 0.01}
     summary = summarize([{"image": "i", "mask": "m", **pair}])
     assert summary["pairs"] == {"0_20": 1, "20_40": 0, "40_60": 0, "overall": 1}
     assert summary["psnr"]["40_60"] is None

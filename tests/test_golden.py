@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import keras_ctsdg
-from keras_ctsdg.convert import load_torchvision_vgg16
-from keras_ctsdg.models import VGG16Features
-from keras_ctsdg.name_maps import (
+from keras_ctsdg.checkpoints.name_maps import (
     discriminator_names,
     generator_names,
     mindspore_names,
 )
+from keras_ctsdg.convert import load_torchvision_vgg16
+from keras_ctsdg.models import VGG16Features
 from keras_ctsdg.quickstart import psnr
 from tests.common import (
     NETWORK_INPUTS,

@@ -4,10 +4,10 @@ import pytest
 from skimage import data
 
 from keras_ctsdg import metrics
-from keras_ctsdg.metrics import PSNR, SSIM, MeanAbsoluteError, PairCount
+from keras_ctsdg.metrics import PSNR, SSIM, MeanAbsoluteError, SampleCount
 from tests.common import reference_scores, to_numpy
 
-KINDS = (PSNR, SSIM, MeanAbsoluteError, PairCount)
+KINDS = (PSNR, SSIM, MeanAbsoluteError, SampleCount)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_limits_belong_to_the_lower_group(pixels, group):
     mask = np.zeros((1, 128 * 640, 1, 1), "float32")
     mask[0, :pixels] = 1
     mask = mask.reshape(1, 128, 640, 1)
-    metric = PairCount()
+    metric = SampleCount()
     metric.update_state(np.zeros((1, 128, 640, 3)), np.zeros((1, 128, 640, 3)), mask)
     found = {name: float(to_numpy(x)) for name, x in metric.result().items()}
     assert found.pop("pairs") == 1

@@ -28,7 +28,7 @@ def convert(
     From then on it is loaded by its name, on every backend and without a network.
     """
     from keras_ctsdg.convert import convert_checkpoint
-    from keras_ctsdg.preset_files import (
+    from keras_ctsdg.presets.files import (
         METADATA,
         RECORD,
         is_name,

@@ -4,7 +4,7 @@
 def open_dataset(images, masks, celeba, split, **kwargs):
     """The data set that `--images` and `--masks`, or `--celeba`, stand for."""
     from keras_ctsdg import data
-    from keras_ctsdg.models.inputs import SIZE_MULTIPLE
+    from keras_ctsdg.conventions import SIZE_MULTIPLE
 
     if kwargs["image_size"] % SIZE_MULTIPLE:
         raise ValueError(

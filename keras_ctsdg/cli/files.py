@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from keras_ctsdg.pictures import kept_information
+from keras_ctsdg.visualization import kept_information
 
 
 class Item(NamedTuple):

@@ -66,10 +66,18 @@ def inpaint(
     be used are told at the end, and the exit code is 1.
     """
     from keras_ctsdg import from_preset
-    from keras_ctsdg.evaluation import ahead
-    from keras_ctsdg.inpaint.fill import check_options
+    from keras_ctsdg.data.prefetch import prefetch
+    from keras_ctsdg.inpainting import InpaintOptions
 
-    check_options(strategy, size, threshold, dilate, feather, memory_limit)
+    options = InpaintOptions(
+        strategy=strategy,
+        size=size,
+        invert_mask=invert_mask,
+        threshold=threshold,
+        dilate=dilate,
+        feather=feather,
+        memory_limit=memory_limit,
+    )
     items, missing = pair_files(images, masks, alpha, out)
     done = [item for item in items if item.out.exists() and not overwrite]
     if done and images.is_file():
@@ -78,21 +86,12 @@ def inpaint(
         )
     waiting = [item for item in items if item not in done]
     report = _Report(done, missing)
-    options = {
-        "strategy": strategy,
-        "size": size,
-        "invert_mask": invert_mask,
-        "threshold": threshold,
-        "dilate": dilate,
-        "feather": feather,
-        "memory_limit": memory_limit,
-    }
     console = Console(stderr=True)
     try:
         if waiting:
             loaded = from_preset(model, with_discriminator=False)
             read = track(
-                zip(waiting, ahead(_read, waiting), strict=True),
+                zip(waiting, prefetch(_read, waiting), strict=True),
                 "Filling",
                 len(waiting),
                 console=console,
@@ -140,7 +139,7 @@ def _fill(model, pair, options):
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            filled = model.inpaint(*pair, **options)
+            filled = model.inpaint(*pair, **vars(options))
     except (MemoryError, OSError, ValueError) as error:
         return error
     return None if any("has no hole" in str(x.message) for x in caught) else filled

@@ -62,7 +62,7 @@ def train(
         ),
     ] = False,
     horizontal_flip: bool = False,
-    hole_share: Annotated[
+    mask_ratio: Annotated[
         tuple[float, float], typer.Option(help="Of masks drawn at random.")
     ] = (0.1, 0.4),
     policy: Annotated[str, typer.Option(help="Such as `mixed_bfloat16`.")] = "float32",
@@ -87,7 +87,7 @@ def train(
     import keras
 
     from keras_ctsdg import CTSDG, callbacks, data, models
-    from keras_ctsdg.models.optimizer import get_optimizer
+    from keras_ctsdg.training.optimizer import get_optimizer
 
     model_path, backup = out / "model.keras", out / "backup"
     if model_path.exists() and not backup.exists() and not overwrite:
@@ -112,7 +112,7 @@ def train(
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(policy)
     if celeba is None and masks is None:
-        masks = data.RandomIrregularMasks(hole_share, seed)
+        masks = data.RandomIrregularMasks(mask_ratio, seed)
     shared = {
         "batch_size": batch_size,
         "image_size": image_size,
@@ -136,7 +136,7 @@ def train(
         validation = data.celeba(celeba, "valid", **shared)
     elif validation_images is not None:
         if validation_masks is None:
-            validation_masks = data.RandomIrregularMasks(hole_share, seed)
+            validation_masks = data.RandomIrregularMasks(mask_ratio, seed)
         validation = data.InpaintingDataset(
             validation_images, validation_masks, shuffle=False, **shared
         )
@@ -172,7 +172,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     samples = (dataset if validation is None else validation)[0]
     try:
-        with callbacks.InterruptBetweenSteps() as interrupt:
+        with callbacks.GracefulInterrupt() as interrupt:
             model.fit(
                 dataset,
                 epochs=total,
@@ -185,8 +185,8 @@ def train(
                         fine_tuning_discriminator_learning_rate,
                     ),
                     callbacks.Throughput(batch_size),
-                    callbacks.SampleSheets(out / "samples", samples),
-                    callbacks.HistoryFile(out / "history.csv"),
+                    callbacks.SampleGrid(out / "samples", samples),
+                    callbacks.ResumableCSVLogger(out / "history.csv"),
                     keras.callbacks.ModelCheckpoint(model_path),
                     # Last: an epoch counts once all of its files are written.
                     keras.callbacks.BackupAndRestore(backup, double_checkpoint=True),

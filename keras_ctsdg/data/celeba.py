@@ -1,13 +1,23 @@
 """CelebA and the NVIDIA masks, as they come."""
 
+from enum import StrEnum
 from pathlib import Path, PurePath
 
-from keras_ctsdg.data.checks import check_choice
+from keras_ctsdg._checks import check_choice
 from keras_ctsdg.data.dataset import InpaintingDataset
 from keras_ctsdg.data.images import ImageFiles
 from keras_ctsdg.data.masks import MaskFiles
 
-SPLITS = ("train", "valid", "test")
+
+class Split(StrEnum):
+    """The splits of CelebA, in the order of their numbers in its partition file."""
+
+    TRAIN = "train"
+    VALID = "valid"
+    TEST = "test"
+
+
+SPLITS = tuple(Split)
 PARTITIONS = ("list_eval_partition.txt", "list_eval_partitions.txt")
 PICTURES = ("img_align_celeba", "img_align_celeba.zip")
 TRAINING_MASKS = (
@@ -59,7 +69,7 @@ def celeba(root, split="train", batch_size=6, image_size=256, **kwargs):
     model.evaluate(keras_ctsdg.data.celeba("celeba", split="test"))
     ```
     """
-    check_choice("split", split, SPLITS)
+    check_choice("split", split, Split)
     root = Path(root)
     training = split == "train"
     partition = _find(root, PARTITIONS)

@@ -1,23 +1,31 @@
 import os
+from enum import StrEnum
 
 import keras
 import numpy as np
 from PIL import Image
 
-from keras_ctsdg.data.augment import call_augment, with_rng
-from keras_ctsdg.data.checks import (
-    check_choice,
-    check_positive,
+from keras_ctsdg._checks import check_choice, check_positive
+from keras_ctsdg.conventions import Edges, levels_to_image
+from keras_ctsdg.data._batches import PackedBatch, is_worker, stack
+from keras_ctsdg.data._checks import (
     check_seed,
     check_shard,
     check_sigma,
     check_size,
 )
-from keras_ctsdg.data.edges import EDGES, gray_and_edge
+from keras_ctsdg.data._skipped import Skipped
+from keras_ctsdg.data.augment import call_augment, with_rng
+from keras_ctsdg.data.edges import gray_and_edge
 from keras_ctsdg.data.images import ImageError, ImageFiles, center_box
 from keras_ctsdg.data.masks import MaskFiles, RandomIrregularMasks
-from keras_ctsdg.data.parcel import Parcel, is_worker, stack, to_image
-from keras_ctsdg.data.skipped import Skipped
+
+
+class OnError(StrEnum):
+    """What a data set does about a file that cannot be used."""
+
+    RAISE = "raise"
+    SKIP = "skip"
 
 
 class InpaintingDataset(keras.utils.PyDataset):
@@ -109,8 +117,8 @@ class InpaintingDataset(keras.utils.PyDataset):
         super().__init__(**kwargs)
         self.batch_size = check_positive("batch_size", batch_size)
         self.image_size = check_size(image_size)
-        self.edges = check_choice("edges", edges, (*EDGES, None))
-        self.on_error = check_choice("on_error", on_error, ("raise", "skip"))
+        self.edges = check_choice("edges", edges, (*Edges, None))
+        self.on_error = check_choice("on_error", on_error, OnError)
         self.shard = check_shard(shard)
         self.sigma = check_sigma(sigma, edges)
         if steps_per_epoch is not None:
@@ -172,7 +180,7 @@ class InpaintingDataset(keras.utils.PyDataset):
                 f" which goes on. Received: batch_size={self.batch_size}, {names}"
             )
         batch = stack(items)
-        return Parcel(batch, self.skipped) if is_worker(self._owner) else batch
+        return PackedBatch(batch, self.skipped) if is_worker(self._owner) else batch
 
     def on_epoch_end(self):
         self.epoch += 1
@@ -296,4 +304,4 @@ class InpaintingDataset(keras.utils.PyDataset):
             image = image[:, ::-1]
         if self._augment is not None:
             image = call_augment(self._augment, image, rng)
-        return to_image(image)
+        return levels_to_image(image)

@@ -3,13 +3,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from keras_ctsdg.data.checks import check_choice
+from keras_ctsdg._checks import check_choice
+from keras_ctsdg.conventions import (
+    LUMINANCE_DENOMINATOR,
+    LUMINANCE_WEIGHTS,
+    Edges,
+    image_to_levels,
+)
 
-EDGES = ("clean", "wrapped")
 # scikit-image's thresholds; it holds the lower one in single precision.
 LOW, HIGH = np.float64(np.float32(0.1)), 0.2
-# ITU-R BT.709, as scikit-image has it.
-LUMINANCE = np.array([0.2125, 0.7154, 0.0721])
+LUMINANCE = np.array(LUMINANCE_WEIGHTS) / LUMINANCE_DENOMINATOR
 
 
 def gray_and_edge(image, edges="clean", sigma=2.0, mask=None):
@@ -38,7 +42,7 @@ def gray_and_edge(image, edges="clean", sigma=2.0, mask=None):
     >>> gray.shape, edge.shape
     ((128, 128, 1), (128, 128, 1))
     """
-    check_choice("edges", edges, EDGES)
+    check_choice("edges", edges, Edges)
     image = np.asarray(image, "float32")
     if image.ndim != 3 or image.shape[-1] != 3:
         raise ValueError(
@@ -52,8 +56,8 @@ def gray_and_edge(image, edges="clean", sigma=2.0, mask=None):
                 f"mask.shape={mask.shape}, image.shape={image.shape}"
             )
         mask = mask.reshape(image.shape[:2]).astype(bool)
-    if edges == "clean":
-        levels = np.rint((image + 1) * 127.5)
+    if edges == Edges.CLEAN:
+        levels = np.rint(image_to_levels(image))
     else:
         # By way of whole numbers: what a negative float makes as a byte depends
         # on the processor.

@@ -3,7 +3,7 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw
 
-from keras_ctsdg.data.checks import check_seed
+from keras_ctsdg.data._checks import check_seed
 from keras_ctsdg.data.images import ImageError, ImageFiles
 
 
@@ -68,13 +68,13 @@ class RandomIrregularMasks:
     in any order and in any process.
 
     Args:
-        hole_share: Tuple `(low, high)`, the range of the share of a picture that
+        mask_ratio: Tuple `(low, high)`, the range of the share of a picture that
             its hole covers, within (0, 1); each mask draws its share from it.
             Defaults to `(0.1, 0.4)`.
         seed: Int, not negative. Defaults to `0`.
 
     Raises:
-        ValueError: If `hole_share` is not such a range, or `seed` not such an int.
+        ValueError: If `mask_ratio` is not such a range, or `seed` not such an int.
 
     Example:
 
@@ -83,14 +83,14 @@ class RandomIrregularMasks:
     (128, 128, 1)
     """
 
-    def __init__(self, hole_share=(0.1, 0.4), seed=0):
-        low, high = hole_share
+    def __init__(self, mask_ratio=(0.1, 0.4), seed=0):
+        low, high = mask_ratio
         if not 0.0 < low < high < 1.0:
             raise ValueError(
-                "`hole_share` must be (low, high) with 0 < low < high < 1. "
-                f"Received: hole_share={hole_share}"
+                "`mask_ratio` must be (low, high) with 0 < low < high < 1. "
+                f"Received: mask_ratio={mask_ratio}"
             )
-        self.hole_share = (float(low), float(high))
+        self.mask_ratio = (float(low), float(high))
         self.seed = check_seed(seed)
 
     def __call__(self, index, size):
@@ -105,7 +105,7 @@ class RandomIrregularMasks:
         """
         rng = np.random.default_rng([self.seed, *np.atleast_1d(index)])
         height, width = size
-        wanted = max(1, round(rng.uniform(*self.hole_share) * height * width))
+        wanted = max(1, round(rng.uniform(*self.mask_ratio) * height * width))
         mask = np.zeros(height * width, bool)
         while (missing := wanted - np.count_nonzero(mask)) > 0:
             shape = _random_shape(rng, size).ravel()

@@ -21,7 +21,7 @@ from keras_ctsdg.demo.work import (
     shrink,
     write_png,
 )
-from keras_ctsdg.inpaint.windows import STRATEGIES
+from keras_ctsdg.inpainting import Strategy
 from keras_ctsdg.quickstart import load_photos
 
 # Photographs that scikit-image ships: no download.
@@ -112,7 +112,7 @@ def make_page(models, folder, memory_limit=3.0, max_megapixels=64):
                 )
         with gr.Row():
             strategy = gr.Radio(
-                STRATEGIES, value="auto", label="Strategy", info=ABOUT_STRATEGIES
+                list(Strategy), value="auto", label="Strategy", info=ABOUT_STRATEGIES
             )
             preset = gr.Dropdown(models.names, value=models.names[0], label="Preset")
         button = gr.Button("3. Fill", variant="primary")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from keras_ctsdg.demo.page import CSS, import_gradio, make_page, make_theme
 from keras_ctsdg.demo.work import Models
-from keras_ctsdg.inpaint.fill import check_options
+from keras_ctsdg.inpainting import InpaintOptions
 
 HOST = "127.0.0.1"
 # Whatever Gradio may come to link to, the browser asks no other machine for it.
@@ -49,7 +49,7 @@ def serve(
             taken.
     """
     gradio = import_gradio()
-    check_options("auto", 384, 0.5, 0, 0, memory_limit)
+    InpaintOptions(memory_limit=memory_limit)
     with _listening(port) as listener, _temporary_folder() as folder:
         models = Models(presets)
         page = make_page(models, folder, memory_limit, max_megapixels)

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from keras_ctsdg.data.images import ImageFiles
-from keras_ctsdg.inpaint.holes import check_mask_size
-from keras_ctsdg.pictures import kept_information
+from keras_ctsdg.inpainting.holes import check_mask_size
 from keras_ctsdg.presets import from_preset
+from keras_ctsdg.visualization import kept_information
 
 # The long side that the browser gets to see and paint on.
 SHOWN = 1024
@@ -70,7 +70,10 @@ def fill(
             "white in it."
         )
     filled = model.inpaint(
-        picture, hole.astype("uint8") * 255, strategy, memory_limit=memory_limit
+        picture,
+        hole.astype("uint8") * 255,
+        strategy=strategy,
+        memory_limit=memory_limit,
     )
     return Filled(filled, int(hole.sum()))
 

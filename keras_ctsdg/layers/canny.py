@@ -3,7 +3,7 @@ import math
 import keras
 from keras import ops
 
-from keras_ctsdg.layers.shapes import check_feature_maps, check_same_shape
+from keras_ctsdg.layers._shape_checks import check_feature_maps, check_same_shape
 
 # The Gaussian ends at so many sigmas, as scikit-image's does.
 TRUNCATE = 4.0

@@ -1,8 +1,8 @@
 import keras
 from keras import ops
 
-from keras_ctsdg.layers.convolution import Conv2D
-from keras_ctsdg.layers.shapes import check_same_shape
+from keras_ctsdg.layers._conv import Conv2D
+from keras_ctsdg.layers._shape_checks import check_same_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")

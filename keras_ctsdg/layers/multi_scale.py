@@ -1,9 +1,9 @@
 import keras
 from keras import ops
 
-from keras_ctsdg.layers.convolution import Conv2D
-from keras_ctsdg.layers.shapes import check_feature_maps
-from keras_ctsdg.layers.sums import add_up
+from keras_ctsdg.layers._conv import Conv2D
+from keras_ctsdg.layers._ops import add_up
+from keras_ctsdg.layers._shape_checks import check_feature_maps
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")

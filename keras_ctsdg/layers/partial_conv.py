@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_ctsdg.layers.convolution import convolve
+from keras_ctsdg.layers._conv import convolve
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")

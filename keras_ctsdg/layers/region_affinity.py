@@ -1,9 +1,8 @@
 import keras
 from keras import ops
 
-from keras_ctsdg.layers.blocks import depth_to_space, space_to_depth, zero_pad
-from keras_ctsdg.layers.shapes import check_same_shape
-from keras_ctsdg.layers.sums import add_up
+from keras_ctsdg.layers._ops import add_up, zero_pad
+from keras_ctsdg.layers._shape_checks import check_same_shape
 from keras_ctsdg.layers.upsampling import resize_aligned
 
 
@@ -94,6 +93,15 @@ class RegionAffinityLearning(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
+
+    @staticmethod
+    def scores_in_memory(height, width):
+        """Return how many scores an inference holds at once for a feature `[H, W]`.
+
+        Rows of queries are processed in turn, at least two of them at once.
+        """
+        height, width = height // 2, width // 2
+        return max(SCORES, 2 * width * height * width)
 
     def get_config(self):
         return {**super().get_config(), "softmax_scale": self.softmax_scale}
@@ -253,14 +261,14 @@ def _complete(x):
 
 def _blocks(x):
     """`[B, 2 * H, 2 * W, C]`, zero padded by 1, as `[B, (H + 1) * (W + 1), 4 * C]`."""
-    blocks = space_to_depth(zero_pad(x, 1), 2)
+    blocks = ops.space_to_depth(zero_pad(x, 1), 2)
     _, height, width, channels = ops.shape(blocks)
     return ops.reshape(blocks, (-1, height * width, channels))
 
 
 def _pixels(blocks):
     """The reverse of `_blocks`, of `[B, H + 1, W + 1, 4 * C]`."""
-    return depth_to_space(blocks, 2)[:, 1:-1, 1:-1]
+    return ops.depth_to_space(blocks, 2)[:, 1:-1, 1:-1]
 
 
 def _join(taken):

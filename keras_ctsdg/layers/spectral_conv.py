@@ -1,8 +1,8 @@
 import keras
 from keras import ops
 
-from keras_ctsdg.layers.convolution import convolve
-from keras_ctsdg.layers.shapes import check_feature_maps
+from keras_ctsdg.layers._conv import convolve
+from keras_ctsdg.layers._shape_checks import check_feature_maps
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")

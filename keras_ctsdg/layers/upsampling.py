@@ -1,6 +1,9 @@
 import keras
 from keras import ops
 
+from keras_ctsdg._checks import check_choice
+from keras_ctsdg.conventions import Upsampling
+
 
 def resize_aligned(x, height, width):
     """Bilinear resize of `[B, H, W, C]` whose corner samples stay in place.
@@ -59,12 +62,7 @@ class BilinearUpSampling2D(keras.layers.Layer):
 
     def __init__(self, alignment="half_pixel", **kwargs):
         super().__init__(**kwargs)
-        if alignment not in ("half_pixel", "align_corners"):
-            raise ValueError(
-                '`alignment` must be "half_pixel" or "align_corners". '
-                f"Received: alignment={alignment!r}"
-            )
-        self.alignment = alignment
+        self.alignment = check_choice("alignment", alignment, Upsampling)
 
     def call(self, inputs):
         if self.alignment == "align_corners":

@@ -1,11 +1,11 @@
 import keras
 from keras import layers
 
+from keras_ctsdg.conventions import CHANNELS
 from keras_ctsdg.layers import SpectralConv2D
-from keras_ctsdg.layers.convolution import Conv2D
-from keras_ctsdg.models.initial import random_normal
-from keras_ctsdg.models.inputs import (
-    CHANNELS,
+from keras_ctsdg.layers._conv import Conv2D
+from keras_ctsdg.models._initializers import random_normal
+from keras_ctsdg.models._input_checks import (
     check_filters,
     check_image_shape,
     check_inputs,

@@ -1,21 +1,22 @@
 import keras
 from keras import layers
 
+from keras_ctsdg.conventions import CHANNELS
 from keras_ctsdg.layers import (
     BidirectionalGatedFusion,
     BilinearUpSampling2D,
     ContextualFeatureAggregation,
     PartialConv2D,
+    RegionAffinityLearning,
 )
-from keras_ctsdg.layers.convolution import Conv2D
-from keras_ctsdg.models.graph import LeanModel
-from keras_ctsdg.models.initial import random_normal
-from keras_ctsdg.models.inputs import (
-    CHANNELS,
+from keras_ctsdg.layers._conv import Conv2D
+from keras_ctsdg.models._initializers import random_normal
+from keras_ctsdg.models._input_checks import (
     check_filters,
     check_image_shape,
     check_inputs,
 )
+from keras_ctsdg.models._memory_efficient import MemoryEfficientFunctional
 
 # One row an encoder block: kernel size, width in units of `filters`.
 ENCODER = ((7, 1), (5, 2), (5, 4), (3, 8), (3, 8), (3, 8), (3, 8))
@@ -24,7 +25,7 @@ DECODER = (1, 1, 2, 4, 8, 8, 8)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
-class Generator(LeanModel):
+class Generator(MemoryEfficientFunctional):
     """The two coupled streams that fill a hole.
 
     A texture stream and a structure stream, U-shaped networks of partial
@@ -114,10 +115,10 @@ class Generator(LeanModel):
         self.image_shape = tuple(image_shape)
         self.filters = filters
         self.upsampling = upsampling
-        with_logits = LeanModel(
+        with_logits = MemoryEfficientFunctional(
             inputs, {**outputs, "projected_edge_logits": edge_logits}
         )
-        image_alone = LeanModel(inputs, outputs["image"])
+        image_alone = MemoryEfficientFunctional(inputs, outputs["image"])
         # In closures, so that Keras tracks and saves every layer once.
         self._with_logits = lambda x, training: with_logits(x, training=training)
         self._image_alone = lambda x, training: image_alone(x, training=training)
@@ -151,6 +152,24 @@ class Generator(LeanModel):
             Tensor `[B, H, W, 3]`: `image` of a plain call.
         """
         return self._call_part(self._image_alone, inputs, training)
+
+    def estimate_memory(self, height, width):
+        """Estimate the memory that a call for one image takes.
+
+        Measured on a CPU, and the same on every backend, so that all of them fill an
+        image alike.
+
+        Args:
+            height: Int, a multiple of 128.
+            width: Int, a multiple of 128.
+
+        Returns:
+            Float, gigabytes.
+        """
+        features = 12 * self.filters * height * width
+        # The attention sees features of half the size of the image.
+        scores = 8 * RegionAffinityLearning.scores_in_memory(height // 2, width // 2)
+        return 4 * (features + scores) / 1e9
 
     def _call_part(self, part, inputs, training):
         check_inputs(inputs)

@@ -2,13 +2,15 @@
 
 from keras import ops
 
-EDGES = ("clean", "wrapped")
-# ITU-R BT.709 as scikit-image has it, in ten thousandths: the sums are whole numbers
-# that float32 holds exactly.
-LUMINANCE = (2125, 7154, 721)
+from keras_ctsdg.conventions import (
+    LUMINANCE_DENOMINATOR,
+    LUMINANCE_WEIGHTS,
+    Edges,
+    image_to_levels,
+)
 
 
-def gray_of(image, edges):
+def compute_gray(image, edges):
     """The gray picture, to the last bit but one that of `data.gray_and_edge`.
 
     Args:
@@ -19,19 +21,20 @@ def gray_of(image, edges):
     Returns:
         Float32 tensor `[B, H, W, 1]` in [0, 1].
     """
-    if edges == "clean":
-        levels = ops.round((image + 1.0) * 127.5)
+    if edges == Edges.CLEAN:
+        levels = ops.round(image_to_levels(image))
     else:
         # By way of whole numbers: what a negative float makes as a byte depends
         # on the processor.
         levels = ops.cast(ops.mod(ops.cast(image * 255.0, "int32"), 256), "float32")
     total = sum(
-        float(weight) * levels[..., i : i + 1] for i, weight in enumerate(LUMINANCE)
+        float(weight) * levels[..., i : i + 1]
+        for i, weight in enumerate(LUMINANCE_WEIGHTS)
     )
-    return total / float(255 * sum(LUMINANCE))
+    return total / float(255 * LUMINANCE_DENOMINATOR)
 
 
-def draw_structure(image, edges, canny):
+def compute_structure(image, edges, canny):
     """Gray and edge of whole pictures, as a data set would bring them.
 
     Args:
@@ -43,5 +46,5 @@ def draw_structure(image, edges, canny):
         Dict of the float32 tensors `gray` and `edge`, `[B, H, W, 1]`, through which no
         gradient flows.
     """
-    gray = gray_of(ops.stop_gradient(image), edges)
+    gray = compute_gray(ops.stop_gradient(image), edges)
     return {"gray": gray, "edge": ops.cast(canny(gray), "float32")}

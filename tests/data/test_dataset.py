@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keras_ctsdg.data import InpaintingDataset, RandomIrregularMasks, gray_and_edge
-from keras_ctsdg.data.parcel import Parcel
+from keras_ctsdg.data._batches import PackedBatch
 from tests.data.common import (
     FLAT,
     arrays,
@@ -227,7 +227,7 @@ def test_workers_change_nothing(workers, processes):
 @pytest.mark.parametrize("edges", ["clean", None])
 def test_parcels_bring_every_bit(augment, edges):
     dataset = InpaintingDataset([photo()], image_size=64, augment=augment, edges=edges)
-    again = pickle.loads(pickle.dumps(Parcel(dataset[0], dataset.skipped)))
+    again = pickle.loads(pickle.dumps(PackedBatch(dataset[0], dataset.skipped)))
     assert type(again) is dict
     for key, value in dataset[0].items():
         assert again[key].dtype == np.float32

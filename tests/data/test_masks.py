@@ -28,7 +28,7 @@ def test_depends_on_seed_and_index_alone():
 
 @pytest.mark.parametrize("share", [(0.0, 0.5), (0.5, 1.0), (0.5, 0.2)])
 def test_bad_share(share):
-    with pytest.raises(ValueError, match="Received: hole_share="):
+    with pytest.raises(ValueError, match="Received: mask_ratio="):
         RandomIrregularMasks(share)
 
 

@@ -19,7 +19,7 @@ from tests.demo.browser import (
     take_back,
     wait_for_picture,
 )
-from tests.inpainting import PHOTO
+from tests.inpainting.common import PHOTO
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="needs a browser: `apt-get install chromium`"

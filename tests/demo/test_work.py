@@ -3,9 +3,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from keras_ctsdg.demo import work
-from keras_ctsdg.inpaint import inpaint
+from keras_ctsdg.inpainting import inpaint
 from tests.data.common import photo
-from tests.inpainting import PHOTO, StandIn, as_mode
+from tests.inpainting.common import PHOTO, StandIn, as_mode
 
 
 class Model(StandIn):

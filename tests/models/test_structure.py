@@ -7,12 +7,12 @@ import skimage
 from PIL import Image
 
 import keras_ctsdg
-from keras_ctsdg.callbacks import SampleSheets
 from keras_ctsdg.data import InpaintingDataset, gray_and_edge
 from keras_ctsdg.models import Discriminator, Generator
-from keras_ctsdg.models.structure import gray_of
+from keras_ctsdg.models.structure import compute_gray
+from keras_ctsdg.training.callbacks import SampleGrid
 from tests.common import TRACES, golden, random_batch, to_numpy
-from tests.models.test_ctsdg import KINDS, as_data_loader, as_tf_data, check_doors
+from tests.test_ctsdg import KINDS, as_data_loader, as_tf_data, check_doors
 
 SHORT = ("image", "mask")
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -59,7 +59,7 @@ def test_gray_is_that_of_a_data_set(edges):
         rng.uniform(-1, 1, (64, 64, 3)).astype("float32"),
         golden("preprocessing.npz")["image"],
     ):
-        found = to_numpy(gray_of(keras.ops.convert_to_tensor(image[None]), edges))
+        found = to_numpy(compute_gray(keras.ops.convert_to_tensor(image[None]), edges))
         expected, _ = gray_and_edge(image, edges)
         np.testing.assert_allclose(found[0], expected, atol=1.5e-7)
 
@@ -68,12 +68,12 @@ def test_gray_is_that_of_a_data_set(edges):
 def test_draws_what_a_data_set_brings(networks, edges):
     model = keras_ctsdg.CTSDG(*networks, edges=edges)
     batch = photos(edges=edges)[0]
-    drawn = to_numpy(model.prepare(photos(edges=None)[0]))
+    drawn = to_numpy(model.prepare_batch(photos(edges=None)[0]))
     assert set(drawn) == set(batch)
     np.testing.assert_allclose(drawn["gray"], batch["gray"], atol=1.5e-7)
     assert (drawn["edge"] == batch["edge"]).mean() >= 0.999
     assert drawn["edge"].mean() > 0.01
-    given = to_numpy(model.prepare(batch))
+    given = to_numpy(model.prepare_batch(batch))
     np.testing.assert_array_equal(given["edge"], batch["edge"])
 
 
@@ -82,7 +82,7 @@ def test_compiled_steps_are_those_with_the_same_edges_given(networks, monkeypatc
     model = new_model(
         networks, run_eagerly=False, jit_compile=COMPILED, edges="wrapped"
     )
-    whole = to_numpy(model.prepare(shortened(photos()[0])))
+    whole = to_numpy(model.prepare_batch(shortened(photos()[0])))
     start, calls, losses = model.get_weights(), [], model.generator_losses
     monkeypatch.setattr(
         model,
@@ -110,7 +110,7 @@ def test_takes_data_of_every_kind(model, data):
 
 def test_fits_and_draws_sheets_of_a_data_set(model, tmp_path):
     dataset = photos(edges=None, workers=2)
-    sheets = SampleSheets(tmp_path, dataset[0])
+    sheets = SampleGrid(tmp_path, dataset[0])
     history = model.fit(
         dataset, validation_data=dataset, callbacks=[sheets], verbose=0
     ).history
@@ -121,7 +121,7 @@ def test_fits_and_draws_sheets_of_a_data_set(model, tmp_path):
 def test_half_precision_draws_the_same():
     keras.config.set_dtype_policy("mixed_bfloat16")
     model = keras_ctsdg.CTSDG(Generator(filters=4))
-    batch = to_numpy(model.prepare(shortened(photos()[0])))
+    batch = to_numpy(model.prepare_batch(shortened(photos()[0])))
     expected = model.predict_on_batch(batch)
     found = model.predict_on_batch(shortened(batch))
     np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -140,9 +140,11 @@ def test_sigma_is_the_models(tmp_path, model):
         keras_ctsdg.from_preset(tmp_path / "preset"),
     ):
         assert same.sigma == 1.0
-        edge = to_numpy(same.prepare(shortened(batch))["edge"])
+        edge = to_numpy(same.prepare_batch(shortened(batch))["edge"])
         assert (edge == batch["edge"]).mean() >= 0.999
-    assert (to_numpy(model.prepare(shortened(batch))["edge"]) != batch["edge"]).any()
+    assert (
+        to_numpy(model.prepare_batch(shortened(batch))["edge"]) != batch["edge"]
+    ).any()
     with pytest.raises(ValueError, match="Received: sigma=0"):
         keras_ctsdg.CTSDG(model.generator, sigma=0)
 

@@ -1,0 +1,256 @@
+import keras
+
+from keras_ctsdg import metrics
+from keras_ctsdg._checks import check_choice
+from keras_ctsdg.conventions import Edges, composite
+from keras_ctsdg.data import InpaintingDataset
+from keras_ctsdg.inpainting import InpaintOptions, inpaint
+from keras_ctsdg.layers import CannyEdge
+from keras_ctsdg.losses import LOSS_WEIGHTS
+from keras_ctsdg.models import Discriminator, Generator
+from keras_ctsdg.presets import from_preset, write_preset
+from keras_ctsdg.training import TrainingStep
+from keras_ctsdg.training.data_adapter import (
+    follow_epochs,
+    validate_data,
+    validate_evaluation_data,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class CTSDG(TrainingStep):
+    """Conditional texture and structure dual generation: an inpainting GAN.
+
+    Args:
+        generator: A `keras_ctsdg.models.Generator`.
+        discriminator: A `keras_ctsdg.models.Discriminator`, or `None` for a model
+            that fills images and cannot be trained. Defaults to `None`.
+        edges: `"clean"` or `"wrapped"`, which gray and edge inputs the weights
+            expect: those of the image, or those of the image as the original
+            implementations wrap it into bytes. Their weights need `"wrapped"`.
+            Defaults to `"clean"`.
+        sigma: Float, the standard deviation in pixels of Canny's Gaussian for the
+            edges that the model computes. Defaults to `2.0`.
+        **kwargs: Arguments of `keras.Model`, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: Dict of `image` `[B, H, W, 3]` in [-1, 1], `gray` `[B, H, W, 1]` in
+            [0, 1], `edge` `[B, H, W, 1]`, 0 or 1, and `mask` `[B, H, W, 1]` in
+            [0, 1], where 1 marks the hole. H and W are multiples of 128. Data sets
+            for `fit`, `evaluate` and `predict` yield the same dict. If `gray` and
+            `edge` are both left out, the model computes them from `image`, by `edges`
+            and `sigma`, on the device that it runs on.
+
+    Returns:
+        Float32 tensor `[B, H, W, 3]` in [-1, 1]: the images with their holes filled.
+        `fit` and `evaluate` report `generator_loss`, `discriminator_loss` and the
+        generator's unweighted terms: `hole`, `valid`, `perceptual`, `style`,
+        `adversarial` and `intermediate`; `evaluate` reports `psnr`, `ssim`, `mae` and
+        `samples` too.
+
+    Raises:
+        ValueError: If an argument or a batch breaks a rule above.
+
+    Example:
+
+    ```python
+    model = keras_ctsdg.CTSDG(
+        keras_ctsdg.models.Generator(), keras_ctsdg.models.Discriminator()
+    )
+    model.compile(perceptual_network=keras_ctsdg.models.VGG16Features())
+    model.fit(dataset, epochs=10)
+    filled = model.predict(dataset)
+    ```
+
+    Reference:
+        - [Guo et al., 2021](https://arxiv.org/abs/2108.09760)
+    """
+
+    _validation_id = None
+
+    def __init__(
+        self, generator, discriminator=None, edges="clean", sigma=2.0, **kwargs
+    ):
+        _check_network("generator", generator, Generator)
+        if discriminator is not None:
+            _check_network("discriminator", discriminator, Discriminator)
+        kwargs.setdefault("dtype", generator.dtype_policy)
+        kwargs.setdefault("name", "ctsdg")
+        # An image in half precision would have other edges.
+        super().__init__(**{"autocast": False, **kwargs})
+        # The order matters: the generator's variables come first everywhere.
+        self.generator = generator
+        self.discriminator = discriminator
+        self.edges = check_choice("edges", edges, Edges)
+        self.sigma = sigma
+        self.canny = CannyEdge(sigma, dtype="float32", name="canny")
+        # With an unbuilt layer, Keras runs a batch eagerly before each `predict`.
+        self.canny.build((None, None, None, 1))
+        self.perceptual_network = None
+        names = ("generator_loss", "discriminator_loss", *LOSS_WEIGHTS)
+        self.loss_trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self.image_metrics = [
+            metrics.PSNR(),
+            metrics.SSIM(),
+            metrics.MeanAbsoluteError(),
+            metrics.SampleCount(),
+        ]
+        self.arrange_in_memory(self.variables)
+        # Both networks are built; Keras then lets `compile` add the perceptual one.
+        self.built = True
+
+    def call(self, inputs, training=False):
+        inputs = self.complete_inputs(inputs)
+        output = self.generator.call_for_image(inputs, training=training)
+        return composite(output, inputs["image"], inputs["mask"])
+
+    # === Training and evaluation ===
+
+    def fit(self, x=None, *args, validation_data=None, **kwargs):
+        if isinstance(x, InpaintingDataset):
+            x, kwargs = follow_epochs(x, kwargs)
+        x = validate_data(x)
+        if validation_data is not None:
+            validation_data = validate_evaluation_data(validation_data)
+        # By this, `evaluate` knows that it was called by `fit`.
+        self._validation_id = id(
+            keras.utils.unpack_x_y_sample_weight(validation_data)[0]
+        )
+        try:
+            return super().fit(x, *args, validation_data=validation_data, **kwargs)
+        finally:
+            self._validation_id = None
+
+    def evaluate(self, x=None, *args, **kwargs):
+        is_validation = id(x) == self._validation_id
+        if not is_validation:
+            x = validate_evaluation_data(x)
+        logs = super().evaluate(x, *args, **kwargs)
+        if is_validation:
+            # A progress bar has no room for the metrics of every mask ratio.
+            logs = {k: v for k, v in logs.items() if not metrics.is_group(k)}
+        return logs
+
+    def predict(self, x, *args, **kwargs):
+        return super().predict(validate_evaluation_data(x), *args, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        return super().train_on_batch(validate_data(x), *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        return super().test_on_batch(validate_data(x), *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        return super().predict_on_batch(validate_data(x))
+
+    # === Images of users ===
+
+    def inpaint(self, image, mask=None, **options):
+        """Fill the holes in images of any kind and size, in their own pixels.
+
+        Everything outside the hole is returned bit for bit. The model need not be
+        compiled.
+
+        Alpha: with a mask, alpha is kept, and the network sees the colors under
+        transparent pixels. Without one, pixels that are transparent by at least
+        `threshold` are the hole, and become opaque; all others keep their alpha.
+
+        Args:
+            image: A path, a PIL image, an array `[H, W]`, `[H, W, 1]`, `[H, W, 3]`
+                or `[H, W, 4]` (uint8, uint16, or floats in [0, 1]), a batch of
+                arrays `[B, H, W, C]`, or a list of any of these. PIL images may be
+                of mode 1, L, LA, P, PA, RGB, RGBA, CMYK, YCbCr, HSV, I;16, or I
+                with 16 bits; of an animation, the first frame is filled. Floats in
+                the hole may be anything, NaN included.
+            mask: An image of the same size, of any of these kinds, where white or 1
+                marks the hole; one for all images, or one for each. It is oriented
+                as the image is displayed, after its EXIF rotation; an array may also
+                follow the image's rows as stored. `None` takes the transparent
+                pixels of the image as the hole. Defaults to `None`.
+            **options: Fields of `keras_ctsdg.inpainting.InpaintOptions`, which
+                documents them: `strategy="auto"`, `size=384`, `invert_mask=False`,
+                `threshold=0.5`, `dilate=0`, `feather=0` and `memory_limit=3.0`.
+
+        Returns:
+            The filled images in the form they were passed: list, batch or single;
+            arrays of the same shape and dtype, PIL images of the same mode and size;
+            for a path, a PIL image. Palettes keep their colors, and the hole gets the
+            nearest of them. `info` holds EXIF and color profile: pass
+            `exif=result.info.get("exif")` to `save`. For a mask without a hole there
+            is a warning, and the image is returned unchanged.
+
+        Raises:
+            ValueError: Before any work, if an argument breaks a rule above, a file
+                cannot be read, sizes differ, a mask covers the whole image, values
+                outside the hole are not in [0, 1], or `strategy` needs more than
+                `memory_limit`.
+
+        Example:
+
+        ```python
+        filled = model.inpaint("photo.jpg", "mask.png", dilate=4)
+        filled.save("filled.jpg", quality=95, exif=filled.info.get("exif"))
+        ```
+        """
+        return inpaint(self, image, mask, InpaintOptions(**options))
+
+    # === Presets and config ===
+
+    from_preset = staticmethod(from_preset)
+
+    def save_to_preset(
+        self, folder, dtype="float32", with_discriminator=True, overwrite=False
+    ):
+        """Write the networks to a folder, for `keras_ctsdg.from_preset`.
+
+        The folder holds Keras' own files of a model, and a model card. It does not
+        hold the optimizers of a training, for which there is `save`.
+
+        Args:
+            folder: Path of the folder. It must not exist yet, or be empty.
+            dtype: `"float32"`, or `"float16"` for kernels of half the size. Defaults
+                to `"float32"`.
+            with_discriminator: Bool. `False` writes the generator alone, which is
+                enough to fill images. Defaults to `True`.
+            overwrite: Bool, whether an existing preset is replaced. Defaults to
+                `False`.
+
+        Raises:
+            ValueError: If an argument breaks a rule above.
+
+        Example:
+
+        ```python
+        model.save_to_preset("faces", dtype="float16", with_discriminator=False)
+        model = keras_ctsdg.from_preset("faces")
+        ```
+        """
+        record = {}
+        if self.compiled:
+            record["step"] = int(keras.ops.convert_to_numpy(self.optimizer.iterations))
+        write_preset(self, folder, dtype, overwrite, record, with_discriminator)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "edges": self.edges,
+            "sigma": self.sigma,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        networks = {
+            key: keras.saving.deserialize_keras_object(config[key], custom_objects)
+            for key in ("generator", "discriminator")
+        }
+        return cls(**{**config, **networks})
+
+
+def _check_network(name, network, kind):
+    if not isinstance(network, kind):
+        raise ValueError(
+            f"`{name}` must be a `keras_ctsdg.models.{kind.__name__}`. "
+            f"Received: {name}={network} of type {type(network).__name__}"
+        )

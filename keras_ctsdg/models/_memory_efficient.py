@@ -1,0 +1,78 @@
+import keras
+
+from keras_ctsdg import _keras_private
+
+
+class MemoryEfficientFunctional(_keras_private.GraphRunner):
+    """A functional model that releases every feature after its last use.
+
+    Keras holds all features until a call ends. On PyTorch, where Python runs the
+    graph, that takes several times the memory that is needed at once.
+    """
+
+    def runs_graph_itself(self):
+        return keras.backend.backend() == "torch"
+
+    def run_graph(self, inputs, operation_fn):
+        return run_graph(self, inputs, operation_fn)
+
+
+def run_graph(model, inputs, operation_fn):
+    """Run a functional model, holding as few features as possible at once.
+
+    Args:
+        model: A functional `keras.Model`.
+        inputs: Tensors in the structure of the model's inputs.
+        operation_fn: Function of an operation that returns what is called for it.
+
+    Returns:
+        Tensors in the structure of the model's outputs.
+    """
+    nodes = _execution_order(model)
+    last_use = {id(x): i for i, node in enumerate(nodes) for x in node.input_tensors}
+    last_use |= {id(x): None for x in model.outputs}
+    values = zip(map(id, model.inputs), keras.tree.flatten(inputs), strict=True)
+    values = dict(values)
+    del inputs
+    for i, node in enumerate(nodes):
+        arguments, options = _keras_private.call_arguments(node, values)
+        results = operation_fn(node.operation)(*arguments, **options)
+        del arguments, options
+        values |= zip(map(id, node.outputs), keras.tree.flatten(results), strict=True)
+        needs_gradients = any(
+            getattr(x, "requires_grad", False) for x in keras.tree.flatten(results)
+        )
+        del results
+        for x in node.input_tensors:
+            if last_use[id(x)] == i:
+                values.pop(id(x), None)
+        # Gradients keep every feature alive anyway.
+        if not needs_gradients:
+            _keras_private.collect_cycles()
+    outputs = [values[id(x)] for x in model.outputs]
+    return _keras_private.pack_outputs(model, outputs)
+
+
+def _execution_order(model):
+    """Return the model's nodes, each after those it depends on.
+
+    Outputs that depend on few nodes come first: what only they need is then released
+    early.
+    """
+    nodes = _keras_private.graph_nodes(model)
+    dependencies = sorted((_dependencies(x) for x in model.outputs), key=len)
+    order = {}
+    for needed in dependencies:
+        order |= {id(node): node for node in nodes if id(node) in needed}
+    return list(order.values())
+
+
+def _dependencies(output):
+    """Return the ids of all nodes that compute a symbolic tensor."""
+    found, tensors = set(), [output]
+    while tensors:
+        node = _keras_private.producing_node(tensors.pop())
+        if id(node) not in found:
+            found.add(id(node))
+            tensors += node.input_tensors
+    return found

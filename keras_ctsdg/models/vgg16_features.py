@@ -1,0 +1,143 @@
+import keras
+from keras import layers, ops
+
+from keras_ctsdg.checkpoints.assign import assign_weights
+from keras_ctsdg.checkpoints.vgg16 import match_vgg16, read_vgg16
+from keras_ctsdg.conventions import image_to_levels, image_to_unit
+from keras_ctsdg.layers._conv import Conv2D, MaxPooling2D
+
+# The convolutions of blocks 1 to 3: the paper looks no deeper.
+BLOCKS = ((64, 2), (128, 2), (256, 3))
+SCALINGS = ("as_is", "unit", "caffe")
+# ImageNet's, of blue, green and red in [0, 255].
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class VGG16Features(keras.Model):
+    """VGG16 up to its third pooling, which the perceptual and style losses use.
+
+    Frozen. Torchvision's weights see pictures in [-1, 1] as they are, without
+    ImageNet's mean and scale: the loss weights were tuned that way. Other weights
+    see what their own network was trained on.
+
+    Args:
+        weights: One of
+
+            - `"imagenet"`: KerasHub's preset `vgg_16_imagenet`, a conversion of
+              torchvision's weights, which is fetched once;
+            - the path of torchvision's file (`.pth`; needs the extra `torch`), of a
+              file of Keras' (`.h5`, such as that of `keras.applications`, or
+              `.keras`);
+            - a model: of KerasHub, KerasCV or `keras.applications`, or another
+              `VGG16Features`;
+            - `None`: random weights, to be replaced.
+
+            Defaults to `"imagenet"`.
+        input_scaling: What the weights see of a picture: `"as_is"`, [-1, 1];
+            `"unit"`, [0, 1]; `"caffe"`, blue, green and red in [0, 255] less
+            ImageNet's mean; or `"auto"`, by where the weights are from: KerasCV
+            `"unit"`, other Keras models and `.h5` `"caffe"`, all else `"as_is"`.
+            Defaults to `"auto"`.
+        dtype: Dtype policy of the layers. Defaults to Keras' global policy.
+        name: String, the name of the model. Defaults to `"vgg16_features"`.
+        **kwargs: Further arguments of `keras.Model`.
+
+    Call arguments:
+        inputs: Tensor `[B, H, W, 3]` in [-1, 1].
+
+    Returns:
+        List of three tensors: `[B, H / 2, W / 2, 64]`, `[B, H / 4, W / 4, 128]` and
+        `[B, H / 8, W / 8, 256]`.
+
+    Raises:
+        ValueError: If an argument is none of the above, or the weights do not fit.
+        OSError: If the ImageNet weights are asked for and can't be fetched.
+
+    Example:
+
+    >>> features = VGG16Features(weights=None)(np.zeros((1, 128, 128, 3)))
+    >>> [feature.shape[-1] for feature in features]
+    [64, 128, 256]
+
+    Reference:
+        - [Simonyan and Zisserman, 2014](https://arxiv.org/abs/1409.1556)
+    """
+
+    def __init__(
+        self,
+        weights="imagenet",
+        input_scaling="auto",
+        dtype=None,
+        name="vgg16_features",
+        **kwargs,
+    ):
+        if input_scaling not in ("auto", *SCALINGS):
+            raise ValueError(
+                f"`input_scaling` must be one of {('auto', *SCALINGS)}. "
+                f"Received: input_scaling={input_scaling!r}"
+            )
+        state, expected = None, "as_is"
+        if weights is not None:
+            state, expected = read_vgg16(weights)
+        if input_scaling == "auto":
+            input_scaling = expected
+
+        # === Functional Model ===
+        image = keras.Input((None, None, 3), name="image")
+        x, pooled = image, []
+        if input_scaling != "as_is":
+            x = _InputScaling(input_scaling, dtype=dtype, name="input_scaling")(x)
+        for block, (width, convolutions) in enumerate(BLOCKS, start=1):
+            for i in range(1, convolutions + 1):
+                x = Conv2D(
+                    width,
+                    3,
+                    padding="same",
+                    activation="relu",
+                    dtype=dtype,
+                    name=f"block{block}_conv{i}",
+                )(x)
+            x = MaxPooling2D(dtype=dtype, name=f"block{block}_pool")(x)
+            pooled.append(x)
+        super().__init__(inputs=image, outputs=pooled, name=name, **kwargs)
+        self.trainable = False
+        # A functional model passes `dtype` over.
+        self.dtype_policy = keras.dtype_policies.get(dtype)
+        self.input_scaling = input_scaling
+        if state is not None:
+            assign_weights(match_vgg16(self, state))
+
+    def get_config(self):
+        # Saved with its numbers, it never has to be fetched again.
+        return {
+            "weights": None,
+            "input_scaling": self.input_scaling,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+# === Layers ===
+
+
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class _InputScaling(layers.Layer):
+    """Pictures in [-1, 1] as other networks take them."""
+
+    def __init__(self, kind, **kwargs):
+        super().__init__(**kwargs)
+        self.kind = kind
+
+    def call(self, inputs):
+        if self.kind == "unit":
+            return image_to_unit(inputs)
+        blue_green_red = ops.flip(image_to_levels(inputs), axis=-1)
+        return blue_green_red - ops.convert_to_tensor(CAFFE_MEAN, self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "kind": self.kind}

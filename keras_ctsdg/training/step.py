@@ -1,0 +1,265 @@
+import warnings
+
+import keras
+from keras import ops
+
+from keras_ctsdg import losses
+from keras_ctsdg.conventions import composite, image_to_unit
+from keras_ctsdg.models._input_checks import check_batch
+from keras_ctsdg.models.structure import compute_structure
+from keras_ctsdg.training.optimizer import (
+    PairedOptimizer,
+    get_optimizer,
+    serialize_optimizer,
+)
+
+
+class BaseTrainingStep(keras.Model):
+    """Losses, logs and compilation of a training step, the same on every backend.
+
+    Its subclasses in `keras_ctsdg.training` take the gradients. It expects what
+    `keras_ctsdg.CTSDG.__init__` sets: `generator`, `discriminator`, `edges`, `canny`,
+    `loss_trackers` and `image_metrics`.
+    """
+
+    # === Batches ===
+
+    def prepare_batch(self, data):
+        """Return the inputs of a batch, checked, as float32 tensors."""
+        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self.complete_inputs(inputs)
+
+    def complete_inputs(self, inputs):
+        """Return inputs as float32 tensors, gray and edge computed if absent."""
+        keys = check_batch(inputs)
+        inputs = {
+            key: ops.cast(ops.convert_to_tensor(inputs[key]), "float32") for key in keys
+        }
+        if "edge" not in keys:
+            inputs |= compute_structure(inputs["image"], self.edges, self.canny)
+        return inputs
+
+    # === Losses ===
+
+    def generator_losses(self, inputs, training):
+        """Compute the generator's losses.
+
+        Args:
+            inputs: Dict of float32 tensors, as `prepare_batch` returns them.
+            training: Bool, whether batch normalization uses the batch.
+
+        Returns:
+            Tuple of a dict of scalars, `generator_loss` and its unweighted terms, and
+            of the generator's output, a tensor `[B, H, W, 3]` in [-1, 1].
+        """
+        target, edge, mask = inputs["image"], inputs["edge"], inputs["mask"]
+        outputs = self.generator.call_with_logits(
+            # Batch normalization alone depends on `training` in the generator.
+            inputs,
+            training=training and not self.freeze_batch_norm,
+        )
+        output = outputs["image"]
+        fake = self.discriminator(
+            {"image": output, "gray": inputs["gray"]}, training=training
+        )
+        terms = {
+            "hole": losses.hole_loss(output, target, mask),
+            "valid": losses.valid_loss(output, target, mask),
+            "adversarial": losses.adversarial_loss(
+                fake["patch_logits"], fake["edge_logits"], edge
+            ),
+            "intermediate": losses.intermediate_loss(
+                outputs["projected_image"],
+                outputs["projected_edge_logits"],
+                target,
+                edge,
+            ),
+        }
+        if self.perceptual_network is not None:
+            terms |= self._perceptual_losses(output, target, mask)
+        total = sum(self.loss_weights[name] * term for name, term in terms.items())
+        return {"generator_loss": total, **terms}, output
+
+    def _perceptual_losses(self, output, target, mask):
+        """Perceptual and style loss, each summed over output and composite."""
+        images = ops.concatenate([output, composite(output, target, mask)], axis=0)
+        features = self.perceptual_network(images)
+        halves = zip(*(ops.split(level, 2) for level in features), strict=True)
+        target_features = self.perceptual_network(target)
+        target_grams = [losses.gram_matrix(level) for level in target_features]
+        terms = {"perceptual": 0.0, "style": 0.0}
+        for half in halves:
+            terms["perceptual"] += losses.perceptual_loss(half, target_features)
+            terms["style"] += losses.style_loss(half, target_grams)
+        return terms
+
+    def discriminator_losses(self, inputs, output, training):
+        """Compute the discriminator's loss for an output of the generator.
+
+        Args:
+            inputs: Dict of float32 tensors, as `prepare_batch` returns them.
+            output: Tensor `[B, H, W, 3]` in [-1, 1]; no gradient flows through it.
+            training: Bool, whether power iterations and statistics are updated.
+
+        Returns:
+            Dict of the scalar `discriminator_loss`.
+        """
+        gray, edge = inputs["gray"], inputs["edge"]
+        real = self.discriminator(
+            {"image": inputs["image"], "gray": gray, "edge": edge}, training=training
+        )
+        fake = self.discriminator(
+            {"image": ops.stop_gradient(output), "gray": gray}, training=training
+        )
+        return {"discriminator_loss": losses.discriminator_loss(real, fake, edge)}
+
+    def update_metrics(self, values, inputs, output=None):
+        """Update the loss trackers and, given an output, the image metrics.
+
+        Args:
+            values: Dict of scalars, the losses of the batch.
+            inputs: Dict of float32 tensors, as `prepare_batch` returns them.
+            output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's output. Defaults
+                to `None`, which leaves the image metrics as they are.
+
+        Returns:
+            Dict of scalars, the logs: means since the metrics were reset.
+        """
+        size = ops.shape(inputs["image"])[0]
+        logs = {}
+        for name, tracker in self.loss_trackers.items():
+            if name in values:
+                tracker.update_state(values[name], sample_weight=size)
+                logs[name] = tracker.result()
+        if output is not None:
+            target, mask = inputs["image"], inputs["mask"]
+            filled = composite(output, target, mask)
+            for metric in self.image_metrics:
+                metric.update_state(
+                    image_to_unit(target), image_to_unit(filled), mask=mask
+                )
+                logs |= metric.result()
+        return logs
+
+    def test_step(self, data):
+        inputs = self.prepare_batch(data)
+        values, output = self.generator_losses(inputs, training=False)
+        values |= self.discriminator_losses(inputs, output, training=False)
+        return self.update_metrics(values, inputs, output)
+
+    # === Compilation ===
+
+    def compile(
+        self,
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        loss_weights=None,
+        perceptual_network=None,
+        freeze_batch_norm=False,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        auto_scale_loss=True,
+    ):
+        """Configure the model for training.
+
+        Args:
+            generator_optimizer: A Keras optimizer. Defaults to the paper's,
+                `Adam(2e-4)`.
+            discriminator_optimizer: A Keras optimizer. Defaults to the paper's,
+                `Adam(2e-5)`.
+            loss_weights: Dict of the weights to change, of the terms `hole`,
+                `valid`, `perceptual`, `style`, `adversarial` and `intermediate`.
+                Defaults to the paper's: 60, 10, 0.1, 250, 0.1 and 1.
+            perceptual_network: Model from images `[B, H, W, 3]` in [-1, 1] to a
+                list of features, `keras_ctsdg.models.VGG16Features`. `None` trains
+                without the perceptual and the style loss, with a warning. It is
+                frozen and saved with the model. Defaults to `None`.
+            freeze_batch_norm: Bool, whether the generator's batch normalization uses
+                its moving statistics in training too, as in the paper's fine-tuning;
+                its scale and offset stay trainable. Defaults to `False`.
+            run_eagerly: Bool, as in `keras.Model.compile`. Defaults to `False`.
+            steps_per_execution: Int, as in `keras.Model.compile`. Defaults to `1`.
+            jit_compile: Bool or `"auto"`, as in `keras.Model.compile`: XLA on JAX, and
+                on TensorFlow where there is a GPU (on a CPU its own kernels are
+                faster); no compilation on PyTorch. Defaults to `"auto"`.
+            auto_scale_loss: Bool, whether `mixed_float16` scales losses, as in
+                `keras.Model.compile`. Defaults to `True`.
+
+        Raises:
+            ValueError: If a weight is given for a term that does not exist, or the
+                model has no discriminator.
+        """
+        if self.discriminator is None:
+            raise ValueError(
+                "A model without a discriminator cannot be trained. Create the `CTSDG` "
+                "with a discriminator. Received: discriminator=None"
+            )
+        loss_weights = dict(loss_weights or {})
+        unknown = sorted(set(loss_weights) - set(losses.LOSS_WEIGHTS))
+        if unknown:
+            raise ValueError(
+                f"`loss_weights` may name {list(losses.LOSS_WEIGHTS)}. "
+                f"Received: loss_weights={loss_weights}, of which unknown {unknown}"
+            )
+        if perceptual_network is None:
+            warnings.warn(
+                "`perceptual_network=None`: training without the perceptual and the "
+                "style loss. Pass `keras_ctsdg.models.VGG16Features()` for the "
+                "paper's losses.",
+                stacklevel=2,
+            )
+        else:
+            perceptual_network.trainable = False
+        self.perceptual_network = perceptual_network
+        self.freeze_batch_norm = freeze_batch_norm
+        self.loss_weights = {**losses.LOSS_WEIGHTS, **loss_weights}
+        self.generator_optimizer = get_optimizer(generator_optimizer, 2e-4)
+        self.discriminator_optimizer = get_optimizer(discriminator_optimizer, 2e-5)
+        super().compile(
+            optimizer=PairedOptimizer(
+                self.generator, self.generator_optimizer, self.discriminator_optimizer
+            ),
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
+        # Keras resolves "auto"; the config keeps what was asked for.
+        self._requested = {
+            "jit_compile": jit_compile,
+            "auto_scale_loss": auto_scale_loss,
+        }
+        # Building now spares TensorFlow a second trace of the first step.
+        self.optimizer.build(self.trainable_variables)
+        self.arrange_in_memory(self.optimizer.variables)
+        if perceptual_network is not None:
+            self.arrange_in_memory(perceptual_network.variables)
+
+    def arrange_in_memory(self, variables):
+        """Arrange variables in memory as the backend reads them fastest."""
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        return {
+            "generator_optimizer": serialize_optimizer(self.generator_optimizer),
+            "discriminator_optimizer": serialize_optimizer(
+                self.discriminator_optimizer
+            ),
+            "loss_weights": dict(self.loss_weights),
+            "perceptual_network": keras.saving.serialize_keras_object(
+                self.perceptual_network
+            ),
+            "freeze_batch_norm": self.freeze_batch_norm,
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": self.steps_per_execution,
+            **self._requested,
+        }
+
+    def compile_from_config(self, config):
+        config = keras.saving.deserialize_keras_object(config)
+        with warnings.catch_warnings():
+            # The model was saved after the same warning.
+            warnings.filterwarnings("ignore", message="`perceptual_network=None`")
+            self.compile(**config)

@@ -1,0 +1,86 @@
+import jax
+import keras
+
+from keras_ctsdg import _keras_private
+from keras_ctsdg.training.step import BaseTrainingStep
+
+
+class TrainingStep(BaseTrainingStep):
+    """A training step whose gradients are taken by `jax.grad`."""
+
+    def evaluate(self, *args, **kwargs):
+        try:
+            return super().evaluate(*args, **kwargs)
+        finally:
+            _keras_private.restore_jax_state(self)
+
+    def predict(self, *args, **kwargs):
+        try:
+            return super().predict(*args, **kwargs)
+        finally:
+            _keras_private.restore_jax_state(self)
+
+    def train_step(self, state, data):
+        trainable, others, optimizer, metrics = state
+        inputs = self.prepare_batch(data)
+        split = len(self.generator.trainable_variables)
+
+        def generator_objective(generator):
+            mapping = self._mapping(generator + trainable[split:], others, optimizer)
+            with keras.StatelessScope(mapping) as scope:
+                values, output = self.generator_losses(inputs, training=True)
+                objective = self.optimizer.scale_loss(values["generator_loss"])
+            return objective, (values, output, self._updated_others(scope))
+
+        gradients, (values, output, others) = jax.grad(
+            generator_objective, has_aux=True
+        )(trainable[:split])
+
+        def discriminator_objective(discriminator):
+            mapping = self._mapping(
+                trainable[:split] + discriminator, others, optimizer
+            )
+            with keras.StatelessScope(mapping) as scope:
+                values = self.discriminator_losses(inputs, output, training=True)
+                objective = self.optimizer.scale_loss(values["discriminator_loss"])
+            return objective, (values, self._updated_others(scope))
+
+        discriminator_gradients, (discriminator_values, others) = jax.grad(
+            discriminator_objective, has_aux=True
+        )(trainable[split:])
+
+        # Both gradients are taken before either network is updated.
+        trainable, optimizer = self.optimizer.stateless_apply(
+            optimizer, gradients + discriminator_gradients, trainable
+        )
+        logs, metrics = self._update_metrics(
+            values | discriminator_values, inputs, metrics
+        )
+        return logs, (trainable, others, optimizer, metrics)
+
+    def test_step(self, state, data):
+        trainable, others, metrics = state
+        inputs = self.prepare_batch(data)
+        with keras.StatelessScope(self._mapping(trainable, others)):
+            values, output = self.generator_losses(inputs, training=False)
+            values |= self.discriminator_losses(inputs, output, training=False)
+        logs, metrics = self._update_metrics(values, inputs, metrics, output)
+        return logs, (trainable, others, metrics)
+
+    def _mapping(self, trainable, others, optimizer=()):
+        """Return pairs (variable, value) of everything that a forward pass reads."""
+        mapping = list(zip(self.trainable_variables, trainable, strict=True))
+        mapping += zip(self.non_trainable_variables, others, strict=True)
+        if optimizer:
+            mapping += zip(self.optimizer.variables, optimizer, strict=True)
+        return mapping
+
+    def _updated_others(self, scope):
+        """Return the non-trainable values as a forward pass left them."""
+        return [scope.get_current_value(v) for v in self.non_trainable_variables]
+
+    def _update_metrics(self, values, inputs, metrics, output=None):
+        mapping = zip(self.metrics_variables, metrics, strict=True)
+        with keras.StatelessScope(list(mapping)) as scope:
+            logs = self.update_metrics(values, inputs, output)
+        return logs, [scope.get_current_value(v) for v in self.metrics_variables]

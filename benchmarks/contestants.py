@@ -1,11 +1,13 @@
-"""One contestant in a process of its own, which runs when it is told to.
+"""A contestant of the benchmark in a process of its own, which runs on demand.
 
-`python -m benchmarks.contestants NAME TASK SIZE BATCH_SIZE POLICY`: prepares and warms
-up, then answers each line of its input with a line of JSON; `benchmarks/run.py` asks.
+`python -m benchmarks.contestants NAME TASK SIZE BATCH_SIZE POLICY` builds a model and
+runs it once. It then runs it again for each line of its input, and answers with a line
+of JSON. `benchmarks/run.py` starts such processes.
 """
 
 import json
 import os
+import resource
 import sys
 import time
 
@@ -14,8 +16,8 @@ import numpy as np
 LITERAL = "literal"
 
 
-def batch(batch_size, size):
-    """Pictures of noise with a third of them missing."""
+def make_batch(batch_size, size):
+    """Return images of noise with holes that cover a third of them."""
     rng = np.random.default_rng(0)
     shape = (batch_size, size, size)
     mask = np.zeros((*shape, 1), "float32")
@@ -29,7 +31,12 @@ def batch(batch_size, size):
 
 
 def literal(task, size, batch_size, policy):
-    """The literal rendition, and the multiply-adds of its forward pass times two."""
+    """Build the literal rendition of the original.
+
+    Returns:
+        Tuple of a function that runs the task once, and the GFLOP of a forward pass
+        for one image, or `None` for a training step.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -40,7 +47,7 @@ def literal(task, size, batch_size, policy):
     generator = literal_torch.Generator().to(device)
 
     def inputs():
-        arrays = batch(batch_size or (6 if device == "cuda" else 2), size)
+        arrays = make_batch(batch_size or (6 if device == "cuda" else 2), size)
         tensors = [
             torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).to(device)
             for x in arrays.values()
@@ -77,7 +84,11 @@ def literal(task, size, batch_size, policy):
 
 
 def keras_ctsdg_on(backend, task, size, batch_size, policy):
-    """This package, used as its users do."""
+    """Build a model of this package, used as its users do.
+
+    Returns:
+        As `literal` does. On TensorFlow and PyTorch there is no count of GFLOP.
+    """
     os.environ["KERAS_BACKEND"] = backend
     import keras
 
@@ -89,7 +100,9 @@ def keras_ctsdg_on(backend, task, size, batch_size, policy):
     if task == "step":
         model = keras_ctsdg.CTSDG(generator, Discriminator())
         model.compile(perceptual_network=VGG16Features(weights=None))
-        data = batch(batch_size or (6 if device(backend) == "GPU" else 2), size)
+        data = make_batch(
+            batch_size or (6 if find_device(backend) == "GPU" else 2), size
+        )
 
         def step():
             logs = model.train_on_batch(data, return_dict=True)
@@ -97,7 +110,7 @@ def keras_ctsdg_on(backend, task, size, batch_size, policy):
 
         return step, None
     model = keras_ctsdg.CTSDG(generator)
-    data = batch(batch_size or 1, size)
+    data = make_batch(batch_size or 1, size)
     operations = None
     if backend == "jax" and policy == "float32":
         operations = xla_operations(model, data) / 1e9 / (batch_size or 1)
@@ -105,7 +118,7 @@ def keras_ctsdg_on(backend, task, size, batch_size, policy):
 
 
 def xla_operations(model, data):
-    """What XLA counts for a forward pass that it compiled."""
+    """Return the operations that XLA counts for a compiled forward pass."""
     import jax
 
     def forward(trainable, others, data):
@@ -119,11 +132,11 @@ def xla_operations(model, data):
     return (analysis[0] if isinstance(analysis, list) else analysis)["flops"]
 
 
-# === The machine ===
+# === Device and memory ===
 
 
-def device(name):
-    """`"CPU"` or `"GPU"`, where a contestant works."""
+def find_device(name):
+    """Return the device on which a contestant runs, `"CPU"` or `"GPU"`."""
     if name == "tensorflow":
         import tensorflow as tf
 
@@ -137,10 +150,12 @@ def device(name):
     return "GPU" if torch.cuda.is_available() else "CPU"
 
 
-def peak(name):
-    """Gigabytes at most: of the device, or of this process where that is a CPU."""
-    if device(name) == "CPU":
-        return memory("VmHWM")
+def peak_memory(name):
+    """Return the peak memory of the GPU in use, or of this process, in gigabytes."""
+    if find_device(name) == "CPU":
+        # Never less than the peak of `benchmarks/run.py`, which is small.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
     if name == "tensorflow":
         import tensorflow as tf
 
@@ -154,17 +169,15 @@ def peak(name):
     return torch.cuda.max_memory_allocated() / 1e9
 
 
-def memory(field, process="self"):
-    """Gigabytes of a process, by Linux: `VmRSS` as it is, or `VmHWM` at its highest.
-
-    Not `ru_maxrss`, in which a new process has the peak of the one that started it.
-    """
+def loaded_memory(name):
+    """Return the memory of this process in gigabytes, or 0 if a GPU is in use."""
+    if find_device(name) == "GPU":
+        return 0.0
     try:
-        with open(f"/proc/{process}/status") as file:
-            lines = dict(line.split(":", 1) for line in file)
-    except OSError:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize() / 1e9
+    except OSError:  # Other systems than Linux have no such file.
         return float("nan")
-    return int(lines[field].split()[0]) * 1024 / 1e9
 
 
 def main():
@@ -174,20 +187,21 @@ def main():
         run, operations = literal(*arguments)
     else:
         run, operations = keras_ctsdg_on(name, *arguments)
-    loaded = memory("VmRSS") if device(name) == "CPU" else 0.0
+    loaded = loaded_memory(name)
     start = time.perf_counter()
     run()
     first = time.perf_counter() - start
-    answers = sys.stdout
-    print(json.dumps({"first": first, "gflop": operations, "device": device(name)}))
-    answers.flush()
+    answer({"first": first, "gflop": operations, "device": find_device(name)})
     for _ in sys.stdin:
         start = time.perf_counter()
         run()
         seconds = time.perf_counter() - start
-        used = peak(name)
-        print(json.dumps({"seconds": seconds, "peak": used, "above": used - loaded}))
-        answers.flush()
+        peak = peak_memory(name)
+        answer({"seconds": seconds, "peak": peak, "above": peak - loaded})
+
+
+def answer(values):
+    print(json.dumps(values), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""CTSDG in PyTorch as it is published, to be compared with.
+"""CTSDG in PyTorch as it is published, for comparisons.
 
-Every mask has as many channels as the feature it belongs to and is counted by a
-convolution as large as the feature's own; attention takes one picture after the
-other, its patches being the kernels of two convolutions. Modules are named as in the
-authors' checkpoints, so that their state dicts load. Tensors are
-NCHW; masks are 1 where a pixel is valid.
+Every mask has as many channels as its feature, and a convolution as large as that of
+the feature counts its valid pixels. The attention processes one image after the other,
+with patches as the kernels of two convolutions. Modules are named as in the authors'
+checkpoints, so that their state dicts load. Tensors are NCHW. Unlike in the rest of
+this package, a mask is 1 where a pixel is valid and 0 in the hole.
 """
 
 import torch
@@ -16,7 +16,7 @@ DECODER = (64, 64, 128, 256, 512, 512, 512)
 
 
 class PartialConv(nn.Module):
-    """A block of either stream: partial convolution, batch norm, activation."""
+    """A block of either stream: partial convolution, batch norm and activation."""
 
     def __init__(self, inputs, outputs, kernel, stride, activation, norm=True):
         super().__init__()
@@ -52,7 +52,7 @@ class Resolver(nn.Module):
 
 
 class Projection(nn.Module):
-    """A stream's own prediction."""
+    """The prediction of one stream, an image or an edge map."""
 
     def __init__(self, stream, channels, activation):
         super().__init__()
@@ -85,7 +85,7 @@ class GatedFusion(nn.Module):
 
 
 def region_affinity(background, foreground):
-    """Contextual attention, one picture after the other."""
+    """Contextual attention, one image after the other."""
     foreground = F.interpolate(
         foreground, scale_factor=0.5, mode="bilinear", align_corners=True
     )
@@ -163,7 +163,7 @@ class Generator(nn.Module):
         self.out_layer = nn.Sequential(nn.Conv2d(192, 3, 1), nn.Tanh())
 
     def forward(self, image, gray, edge, mask):
-        """The picture and both streams' predictions; mask is 1 where valid."""
+        """Return the filled image and the predictions of both streams."""
         inputs = {"texture": image, "structure": torch.cat([edge, gray], 1)}
         levels = {name: self.encode(name, x, mask) for name, x in inputs.items()}
         texture = self.decode("texture", levels["structure"][-1], levels["texture"])
@@ -200,7 +200,7 @@ def bilinear(x):
 
 
 class Branch(nn.Module):
-    """Patch logits by spectral convolutions; the authors apply the sigmoid here."""
+    """Spectral convolutions to the probability that each patch is real."""
 
     def __init__(self, channels):
         super().__init__()
@@ -243,8 +243,6 @@ class Discriminator(nn.Module):
     def forward(self, image, gray, real_edge=None):
         detected = self.edge_detector(image)
         edge = detected if real_edge is None else real_edge
-        opinions = (
-            self.texture_branch(image),
-            self.structure_branch(torch.cat([edge, gray], 1)),
-        )
-        return torch.cat(opinions, 1), detected
+        texture = self.texture_branch(image)
+        structure = self.structure_branch(torch.cat([edge, gray], 1))
+        return torch.cat([texture, structure], 1), detected

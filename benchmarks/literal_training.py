@@ -1,7 +1,7 @@
-"""The published training step in PyTorch, to be compared with.
+"""The published training step in PyTorch, for comparisons.
 
-The discriminator runs three times a step and VGG16 once for each of three pictures;
-each term of the loss is computed as it is written down.
+In a step, the discriminator runs three times, and VGG16 once for each of three images.
+Each term of the loss is computed as it is written in the paper.
 """
 
 import torch
@@ -56,7 +56,7 @@ class Training:
         return torch.autocast(device, self.precision, self.precision is not None)
 
     def step(self, image, gray, edge, mask):
-        """One step on a batch, mask 1 where valid. Returns the losses as tensors."""
+        """Train on a batch, whose mask is 0 in the hole, and return the losses."""
         self.discriminator.requires_grad_(False)
         with self.autocast():
             outputs = self.generator(image * mask, gray * mask, edge * mask, mask)
@@ -85,12 +85,12 @@ class Training:
         output, projected_image, projected_edge = outputs
         composite = image * mask + output * (1 - mask)
         fake, fake_edge = self.discriminator(output, gray)
-        truth_levels = self.vgg(image)
+        target_levels = self.vgg(image)
         perceptual = style = 0
-        for picture in (output, composite):
-            for level, truth in zip(self.vgg(picture), truth_levels, strict=True):
-                perceptual = perceptual + F.l1_loss(level, truth)
-                style = style + F.l1_loss(gram(level), gram(truth))
+        for filled in (output, composite):
+            for level, target in zip(self.vgg(filled), target_levels, strict=True):
+                perceptual = perceptual + F.l1_loss(level, target)
+                style = style + F.l1_loss(gram(level), gram(target))
         terms = {
             "hole": F.l1_loss((1 - mask) * output, (1 - mask) * image),
             "valid": F.l1_loss(mask * output, mask * image),
@@ -107,6 +107,6 @@ class Training:
 
 
 def cross_entropy(prediction, target):
-    # Not under autocast, which refuses probabilities.
+    # PyTorch does not allow cross-entropy of probabilities under autocast.
     with torch.autocast(prediction.device.type, enabled=False):
         return F.binary_cross_entropy(prediction.float(), target.float())

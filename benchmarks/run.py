@@ -1,9 +1,9 @@
-"""Times this package against the original: `python benchmarks/run.py --help`.
+"""Compare the speed of this package with the original's: `benchmarks/run.py --help`.
 
-For each task, precision and size all contestants stand ready in processes of their own
-and run one after the other, round by round, so that what disturbs the machine disturbs
-all alike. Medians are compared with the literal PyTorch rendition's. Random weights:
-the time does not depend on them.
+For each task, precision and size, all contestants wait in processes of their own. They
+run one after the other, round by round, so that other work on the machine slows all of
+them alike. Medians are compared with that of the literal PyTorch rendition. Weights are
+random, because the time does not depend on them.
 """
 
 import argparse
@@ -30,7 +30,7 @@ COLUMNS = (
     "median",
     "lowest",
     "highest",
-    "of literal's speed",
+    "speed",
     "first run",
     "peak GB",
     "above the loaded model",
@@ -39,7 +39,7 @@ COLUMNS = (
 
 
 class Contestant:
-    """A process that waits for its turn."""
+    """A process of `benchmarks.contestants` that is built and waits."""
 
     def __init__(self, name, task, size, batch_size, policy):
         self.name = name
@@ -54,21 +54,21 @@ class Contestant:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.hello = self._answer()
+        self.setup = self._read_answer()
 
-    def _answer(self):
+    def _read_answer(self):
         for line in self.process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
         raise RuntimeError(
-            f"The contestant {self.name!r} ended with code {self.process.wait()}: see "
-            "above. Leave it out with `--contestants`."
+            f"The contestant {self.name!r} ended with code {self.process.wait()}; its "
+            "error is above. `--contestants` selects others."
         )
 
     def run(self):
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        self.last = self._answer()
+        self.last = self._read_answer()
         self.seconds.append(self.last["seconds"])
 
     def close(self):
@@ -77,11 +77,11 @@ class Contestant:
 
 
 def measure(task, size, policy, arguments):
-    """One row a contestant."""
+    """Run all contestants in turn and return a table row for each."""
     with contextlib.ExitStack() as stack:
         contestants = []
         for name in arguments.contestants:
-            # One after the other: compiling must not crowd out what is measured.
+            # One after the other, so that none is measured while another compiles.
             contestant = Contestant(name, task, size, arguments.batch_size, policy)
             stack.callback(contestant.close)
             contestants.append(contestant)
@@ -96,37 +96,37 @@ def measure(task, size, policy, arguments):
             "size": size,
             "precision": policy,
             "contestant": contestant.name,
-            "on": contestant.hello["device"],
-            "median": seconds(medians[contestant.name]),
-            "lowest": seconds(min(contestant.seconds)),
-            "highest": seconds(max(contestant.seconds)),
-            "of literal's speed": f"{literal / medians[contestant.name]:.2f}"
+            "on": contestant.setup["device"],
+            "median": format_seconds(medians[contestant.name]),
+            "lowest": format_seconds(min(contestant.seconds)),
+            "highest": format_seconds(max(contestant.seconds)),
+            "speed": f"{literal / medians[contestant.name]:.2f}"
             if literal
             else "",
-            "first run": f"{contestant.hello['first']:.1f} s",
+            "first run": f"{contestant.setup['first']:.1f} s",
             "peak GB": f"{contestant.last['peak']:.2f}",
             "above the loaded model": f"{contestant.last['above']:.2f}",
-            "GFLOP forward": f"{contestant.hello['gflop']:.1f}"
-            if contestant.hello["gflop"]
+            "GFLOP forward": f"{contestant.setup['gflop']:.1f}"
+            if contestant.setup["gflop"]
             else "",
         }
         for contestant in contestants
     ]
 
 
-def seconds(value):
+def format_seconds(value):
     return f"{1000 * value:.1f} ms" if value < 1 else f"{value:.2f} s"
 
 
-def table(rows):
-    """Markdown."""
+def format_table(rows):
+    """Return rows as a Markdown table."""
     lines = [COLUMNS, ["---"] * len(COLUMNS)]
     lines += [[str(row[name]) for name in COLUMNS] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def machine():
-    """What the numbers are from."""
+def describe_machine():
+    """Return the processor and the versions of the packages."""
     cpu = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -141,7 +141,9 @@ def machine():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description="Compare the speed of this package with the original's."
+    )
     many = {"nargs": "+", "metavar": "NAME"}
     parser.add_argument(
         "--contestants", choices=CONTESTANTS, default=CONTESTANTS, **many
@@ -157,14 +159,14 @@ def main():
     )
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
-    print(machine(), flush=True)
+    print(describe_machine(), flush=True)
     rows = []
     for task in arguments.tasks:
         for policy in arguments.policies:
             for size in arguments.sizes:
                 rows += measure(task, size, policy, arguments)
                 print(f"{task}, {policy}, {size}: done", file=sys.stderr, flush=True)
-    print(table(rows))
+    print(format_table(rows))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Train CTSDG on CelebA as the paper does.
+"""Train CTSDG on CelebA as in the paper.
 
-`python examples/train_celeba.py CELEBA OUT`: CELEBA holds `img_align_celeba` (folder or
-zip), `list_eval_partition.txt`, and NVIDIA's irregular masks, `irregular_mask` for
-training and `mask` for testing (or `irregular_mask.zip` and `test_mask.zip`). If it is
-interrupted, the same command goes on after the last whole epoch.
+`python examples/train_celeba.py CELEBA OUT`. The folder CELEBA has `img_align_celeba`
+(a folder or a zip), `list_eval_partition.txt`, and NVIDIA's irregular masks:
+`irregular_mask` for training and `mask` for testing, or `irregular_mask.zip` and
+`test_mask.zip`. Run again after an interruption, the same command continues from the
+last complete epoch.
 """
 
 import argparse
@@ -16,36 +17,41 @@ import keras_ctsdg
 BATCH_SIZE = 6
 
 
-def build(filters, perceptual):
-    """The paper's networks, losses and optimizers, which are the defaults."""
+def make_model(filters, vgg):
+    """Return a compiled model with the paper's losses and optimizers, the defaults.
+
+    Args:
+        filters: Int, the width of the networks. The paper's is 64.
+        vgg: `"imagenet"`, or `"none"` to leave out the perceptual and style losses.
+    """
     model = keras_ctsdg.CTSDG(
         keras_ctsdg.models.Generator(filters=filters),
         keras_ctsdg.models.Discriminator(filters=filters),
     )
-    vgg = keras_ctsdg.models.VGG16Features() if perceptual else None
-    model.compile(perceptual_network=vgg)
+    perceptual_network = None if vgg == "none" else keras_ctsdg.models.VGG16Features()
+    model.compile(perceptual_network=perceptual_network)
     return model
 
 
 def train(
     celeba, out, steps, fine_tuning_steps, steps_per_epoch, filters, image_size, vgg
 ):
-    """Both stages in one `fit`, then the published evaluation."""
+    """Train both stages in one `fit`, evaluate as published and return the scores."""
     shared = {"batch_size": BATCH_SIZE, "image_size": image_size, "workers": 2}
     dataset = keras_ctsdg.data.celeba(celeba, steps_per_epoch=steps_per_epoch, **shared)
     validation = keras_ctsdg.data.celeba(celeba, "valid", **shared)
-    model = build(filters, vgg == "imagenet")
+    model = make_model(filters, vgg)
     first_stage = steps // steps_per_epoch
     model.fit(
         dataset,
         epochs=first_stage + fine_tuning_steps // steps_per_epoch,
         callbacks=[
-            # Smaller steps, and the generator's batch statistics stay.
+            # The second stage: a lower learning rate, and frozen batch statistics.
             keras_ctsdg.callbacks.FineTuning(first_stage, learning_rate=5e-5),
             keras_ctsdg.callbacks.Throughput(BATCH_SIZE),
             keras_ctsdg.callbacks.SampleGrid(out / "samples", validation[0]),
             keras_ctsdg.callbacks.ResumableCSVLogger(out / "history.csv"),
-            # Last: an epoch counts once all of its files are written.
+            # Last, so that the backup has only epochs whose files are all written.
             keras.callbacks.BackupAndRestore(out / "backup", double_checkpoint=True),
         ],
     )
@@ -55,6 +61,7 @@ def train(
 
 
 def main():
+    """Train with the options of the command line and print the scores."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("celeba", type=Path)
     parser.add_argument("out", type=Path)

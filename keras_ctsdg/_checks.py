@@ -5,7 +5,7 @@ def check_choice(name, value, choices):
     """Check that an argument is one of several values.
 
     Args:
-        name: Str, what the error calls the argument.
+        name: Str, the name of the argument in the error.
         value: The argument.
         choices: Enum class of strings, or tuple of strings and `None`.
 
@@ -13,7 +13,7 @@ def check_choice(name, value, choices):
         The value as a plain str, or `None`.
 
     Raises:
-        ValueError: If it is none of the choices.
+        ValueError: If the value is none of the choices.
     """
     choices = tuple(choices)
     if not isinstance(value, (str, type(None))) or value not in choices:
@@ -23,10 +23,17 @@ def check_choice(name, value, choices):
 
 
 def check_positive(name, value):
-    """Check that a number is at least 1 and return it as an int.
+    """Check that a number is at least 1.
+
+    Args:
+        name: Str, the name of the argument in the error.
+        value: The argument, a number.
+
+    Returns:
+        The value as an int.
 
     Raises:
-        ValueError: If it is less.
+        ValueError: If the value is less than 1.
     """
     if value < 1:
         raise ValueError(f"`{name}` must be positive. Received: {name}={value}")

@@ -1,21 +1,31 @@
 """Everything the package uses of Keras that Keras does not make public.
 
-Each use says why it is needed and which upstream change makes it needless. Written
-for Keras 3.15; the tests of this module fail where a later release differs.
+Each function says why it is needed and which upstream change makes it unnecessary.
+Checked against Keras 3.15.1; `tests/test_keras_private.py` checks each assumption and
+fails where a later release breaks one.
 """
 
+import contextlib
 import gc
 import sys
 
 import keras
 
+# === Graphs of functional models ===
+
 
 def graph_nodes(model):
-    """Return the operation nodes of a functional model, inputs left out, by depth.
+    """Return the operation nodes of a functional model, without its inputs.
 
-    Needed by `models._memory_efficient`, which runs the graph in its own order.
-    keras-team/keras#23111 frees features on PyTorch; with it, and an order that
-    finishes one output before the next, this module's graph functions can go.
+    `models._memory_efficient` needs them to run a graph in an order of its own and to
+    release each feature after its last use. Keras holds all features until a call
+    ends; this function and those up to `GraphRunner` can go once it does not.
+
+    Args:
+        model: A functional `keras.Model`.
+
+    Returns:
+        List of nodes, each after those that it depends on.
     """
     return [
         node
@@ -32,20 +42,22 @@ def producing_node(tensor):
 
 
 def call_arguments(node, values):
-    """Return the arguments of a node's call, tensors filled in. See `graph_nodes`.
+    """Return the arguments of a node's call, with values for its tensors.
+
+    See `graph_nodes`.
 
     Args:
         node: A node of `graph_nodes`.
         values: Dict of the tensors' values by the ids of the symbolic tensors.
 
     Returns:
-        Tuple of positional arguments and a dict of keyword arguments.
+        Tuple of the positional arguments and a dict of the keyword arguments.
     """
     return node.arguments.fill_in(values)
 
 
 def pack_outputs(model, outputs):
-    """Arrange a flat list of outputs as the model's. See `graph_nodes`."""
+    """Arrange a flat list of outputs as the model's outputs. See `graph_nodes`."""
     return keras.tree.pack_sequence_as(model._outputs_struct, outputs)
 
 
@@ -57,12 +69,13 @@ class GraphRunner(keras.Model):
     """
 
     def _run_through_graph(self, inputs, operation_fn=lambda op: op, call_fn=None):
+        # Keras passes `call_fn` where it checks a graph without running it.
         if call_fn is None and self.runs_graph_itself():
             return self.run_graph(inputs, operation_fn)
         return super()._run_through_graph(inputs, operation_fn, call_fn)
 
     def runs_graph_itself(self):
-        """Whether `run_graph` takes the place of Keras' own loop."""
+        """Return whether `run_graph` replaces Keras' own loop over the nodes."""
         raise NotImplementedError
 
     def run_graph(self, inputs, operation_fn):
@@ -70,7 +83,8 @@ class GraphRunner(keras.Model):
 
         Args:
             inputs: Tensors in the structure of the model's inputs.
-            operation_fn: Function of an operation that returns what is called for it.
+            operation_fn: Function that takes an operation and returns the callable
+                to run for it.
 
         Returns:
             Tensors in the structure of the model's outputs.
@@ -78,30 +92,57 @@ class GraphRunner(keras.Model):
         raise NotImplementedError
 
 
+# === Memory on PyTorch ===
+
+
 def collect_cycles():
     """Collect the young reference cycles that Keras' trees leave behind on PyTorch.
 
-    They keep features alive; keras-team/keras#23111 removes them. A graph under
-    `torch.compile` has no Python objects to collect, and the call would break it.
+    The cycles keep features alive. keras-team/keras#23111, which Keras 3.15.1 does
+    not have yet, avoids them.
     """
     torch = sys.modules.get("torch")
+    # Under `torch.compile` there is nothing to collect, and the call would split the
+    # compiled graph.
     if torch is None or not torch.compiler.is_compiling():
         gc.collect(1)
 
 
-def restore_jax_state(model):
-    """Give a model its variables' values back after an error on JAX.
+# === Variables on JAX ===
 
-    `keras.Model.evaluate` and `predict` take the values out of the variables and,
-    on an error, do not put them back (Keras 3.15.1).
+
+@contextlib.contextmanager
+def restore_jax_variables(model):
+    """Give a model its variables' values back if the code within raises an error.
+
+    On JAX, `keras.Model.evaluate` and `predict` take the values out of the variables
+    and put them back at the end, but not on an error (Keras 3.15.1). The values are
+    then those after the last complete batch. `fit` needs no help.
     """
-    model.jax_state_sync()
+    before = [(v, v._value) for v in (*model.variables, *model.metrics_variables)]
+    try:
+        yield
+    finally:
+        model.jax_state_sync()
+        # Otherwise the next error would bring these values back.
+        model._jax_state = None
+        # Keras has nothing to put back before the first batch is complete. Values
+        # that a step has taken over are deleted, and of no use here.
+        for variable, value in before:
+            if variable._value is None and not value.is_deleted():
+                variable.assign(value)
+
+
+# === Saved optimizers ===
 
 
 def is_backend_optimizer(config):
-    """Whether a serialized optimizer names a class private to one backend.
+    """Return whether a serialized optimizer names a class private to one backend.
 
-    On PyTorch, Keras 3.15 builds optimizers of classes in `keras.src.backend.torch`
+    On PyTorch, Keras 3.15 creates optimizers of classes in `keras.src.backend.torch`
     and serializes their private names, which no other backend can read.
+
+    Args:
+        config: Dict, as `keras.saving.serialize_keras_object` returns it.
     """
     return config["module"].startswith("keras.src.backend.")

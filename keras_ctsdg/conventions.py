@@ -1,4 +1,4 @@
-"""What every part of the package agrees on: inputs, choices and value ranges.
+"""Conventions that the whole package shares: inputs, choices and value ranges.
 
 A mask is 1 in the hole and 0 elsewhere. Images hold values in [-1, 1] inside the
 package; *levels* are the numbers of an image file, from 0 to 255 or 65535.
@@ -13,7 +13,7 @@ from keras import ops
 CHANNELS = {"image": 3, "gray": 1, "edge": 1, "mask": 1}
 # A batch may leave both out: the model then computes them from the image.
 STRUCTURE_KEYS = ("gray", "edge")
-# Each encoder halves its input this often.
+# Number of blocks of an encoder, each of which halves height and width.
 NUM_LEVELS = 7
 SIZE_MULTIPLE = 2**NUM_LEVELS
 

@@ -1,7 +1,7 @@
-"""Weights of the original networks, put into ours.
+"""Conversion of the original implementations' weights.
 
-One explicit name map a source. Values are numpy arrays in the source's layout:
-kernels as `[out, in, height, width]`.
+State dicts hold numpy arrays in the layout of their source, kernels as
+`[out, in, height, width]`.
 """
 
 import hashlib
@@ -11,47 +11,65 @@ import numpy as np
 
 from keras_ctsdg.checkpoints.assign import assign_weights, match
 from keras_ctsdg.checkpoints.mindspore_reader import read_mindspore_parts
-from keras_ctsdg.checkpoints.name_maps import discriminator_names, generator_names
-from keras_ctsdg.checkpoints.torch_reader import read_torch_parts
+from keras_ctsdg.checkpoints.name_maps import (
+    discriminator_names,
+    generator_names,
+    rename_mindspore_state,
+)
+from keras_ctsdg.checkpoints.torch_reader import read_torch, read_torch_parts
 from keras_ctsdg.checkpoints.vgg16 import match_torchvision_vgg16
 from keras_ctsdg.conventions import Edges, Upsampling
 from keras_ctsdg.ctsdg import CTSDG
 from keras_ctsdg.models import Discriminator, Generator
-from keras_ctsdg.models._initializers import blank
+from keras_ctsdg.models._initializers import skip_initialization
 from keras_ctsdg.presets.files import (
-    about_parameters,
-    check_free,
-    is_name,
+    check_destination,
+    estimate_parameters,
+    is_preset_name,
     preset_folder,
     write_preset,
 )
 
-# What weights of either kind expect, beside edges of the wrapped picture.
+__all__ = [
+    "convert_checkpoint",
+    "load_authors_state",
+    "load_torchvision_vgg16",
+    "read_torch",
+]
+
+# The upsampling that the weights of each format were trained with.
 UPSAMPLING = {"PyTorch": Upsampling.HALF_PIXEL, "MindSpore": Upsampling.ALIGN_CORNERS}
+LICENSES = {"PyTorch": "mit", "MindSpore": "apache-2.0"}
+
+# === State dicts ===
 
 
 def load_authors_state(model, generator=None, discriminator=None):
-    """Loads the authors' PyTorch weights, given as arrays, into a `CTSDG`.
+    """Load the authors' PyTorch weights, given as arrays, into a `CTSDG`.
 
-    Nothing is changed unless every tensor fits. Counters of batch normalization
-    and the aliases that the authors' discriminator saves twice are passed over.
+    Nothing is changed unless every tensor fits. Counters of batch normalization, and
+    the aliases under which the authors' discriminator saves tensors a second time,
+    are skipped.
 
     Args:
         model: A `keras_ctsdg.CTSDG`, or anything with a `generator` and a
             `discriminator`.
-        generator: Dict of the authors' names and arrays, or `None` to leave the
-            generator as it is. Defaults to `None`.
-        discriminator: The same for the discriminator.
+        generator: Dict of the authors' names and arrays, or `None` to keep the
+            generator's weights. Defaults to `None`.
+        discriminator: Dict of the authors' names and arrays, or `None` to keep the
+            discriminator's weights. Defaults to `None`.
 
     Raises:
-        ValueError: If neither is given, or tensors are missing, unexpected or of
-            another shape; all are listed.
+        ValueError: If neither is given, or tensors are missing, unexpected, of
+            another shape or not finite; all are listed.
 
     Example:
 
     ```python
-    state = keras_ctsdg.convert.read_torch(Path("CelebA.pt"))["generator"]
-    keras_ctsdg.convert.load_authors_state(model, generator=state)
+    states = keras_ctsdg.convert.read_torch(Path("CelebA.pt"))
+    keras_ctsdg.convert.load_authors_state(
+        model, states["generator"], states["discriminator"]
+    )
     ```
     """
     if generator is None and discriminator is None:
@@ -59,10 +77,11 @@ def load_authors_state(model, generator=None, discriminator=None):
             "`generator` or `discriminator` must be given. "
             "Received: generator=None, discriminator=None"
         )
-    assign_weights(_matches(model, generator, discriminator))
+    assign_weights(_match_networks(model, generator, discriminator))
 
 
-def _matches(model, generator=None, discriminator=None):
+def _match_networks(model, generator=None, discriminator=None):
+    """Return the pairs (variable, array) of the networks that are given."""
     assignments = []
     if generator is not None:
         assignments += match(model.generator, generator, generator_names(), "generator")
@@ -74,18 +93,17 @@ def _matches(model, generator=None, discriminator=None):
 
 
 def load_torchvision_vgg16(vgg, state):
-    """Loads torchvision's VGG16, given as arrays, into a `VGG16Features`.
+    """Load torchvision's VGG16, given as arrays, into a `VGG16Features`.
 
-    Deeper convolutions and the classifier, which the losses never reach, are
-    passed over.
+    Deeper convolutions and the classifier, which the losses do not use, are skipped.
 
     Args:
         vgg: A `keras_ctsdg.models.VGG16Features`.
         state: Dict of torchvision's names (`features.0.weight`, ...) and arrays.
 
     Raises:
-        ValueError: If tensors are missing, unexpected or of another shape; all
-            are listed.
+        ValueError: If tensors are missing, unexpected, of another shape or not
+            finite; all are listed.
 
     Example:
 
@@ -102,22 +120,21 @@ def load_torchvision_vgg16(vgg, state):
 
 
 def convert_checkpoint(source, destination, dtype="float32", overwrite=False):
-    """Makes a preset of a checkpoint of the original implementations.
+    """Convert a checkpoint of the original implementations to a preset.
 
-    Either all of it is converted or nothing is written. No code of the file is run.
+    Either everything is converted or nothing is written. Code in the file is not run.
 
     Args:
         source: Path of the authors' PyTorch file (`.pt`: both networks, or a bare
             state dict of the generator; needs the extra `torch`), or of the
-            MindSpore port's `generator_*.ckpt`, whose `discriminator_*.ckpt` is
-            taken along if it lies beside it.
+            MindSpore port's `generator_*.ckpt`. A `discriminator_*.ckpt` with the
+            same ending in the same folder is converted, too.
         destination: Str, the name under which the preset is installed, such as
-            `"celeba"`; or the path of a folder (a `pathlib.Path`, or a str that is
-            no plain word).
-        dtype: `"float32"`, or `"float16"` for half the size. Defaults to
+            `"celeba"`; or the path of a folder, as a `pathlib.Path` or a str with
+            other characters than letters, digits, `_` and `-`.
+        dtype: `"float32"`, or `"float16"` for kernels of half the size. Defaults to
             `"float32"`.
-        overwrite: Bool, whether a preset that is there is replaced. Defaults to
-            `False`.
+        overwrite: Bool, whether an existing preset is replaced. Defaults to `False`.
 
     Returns:
         `pathlib.Path` of the preset's folder.
@@ -135,20 +152,21 @@ def convert_checkpoint(source, destination, dtype="float32", overwrite=False):
     ```
     """
     source = Path(source)
-    named = is_name(destination)
-    folder = preset_folder(destination) if named else Path(destination)
-    check_free(folder, overwrite, "destination")
+    folder = Path(destination)
+    if is_preset_name(destination):
+        folder = preset_folder(destination)
+    check_destination(folder, overwrite, "destination")
     if not source.is_file():
         raise ValueError(
-            f"`source` must be a file that exists. Received: source={source}"
+            f"`source` must be an existing file. Received: source={source}"
         )
-    kind = "MindSpore" if source.suffix == ".ckpt" else "PyTorch"
-    model, step = _load_checkpoint(source, kind)
+    source_format = "MindSpore" if source.suffix == ".ckpt" else "PyTorch"
+    model, step = _load_checkpoint(source, source_format)
     with open(source, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     record = {
-        "source": {"file": source.name, "format": kind, "sha256": digest},
-        "license": {"PyTorch": "mit", "MindSpore": "apache-2.0"}[kind],
+        "source": {"file": source.name, "format": source_format, "sha256": digest},
+        "license": LICENSES[source_format],
     }
     if step is not None:
         record["step"] = step
@@ -156,36 +174,49 @@ def convert_checkpoint(source, destination, dtype="float32", overwrite=False):
     return folder
 
 
-def _load_checkpoint(source, kind):
-    """The model and the training step; what was read is freed before it is saved."""
-    parts, step = _READERS[kind](source)
-    with blank():
-        model = _fitting_model(parts, UPSAMPLING[kind])
-    assignments = _matches(model, **parts)
-    del parts
+def _load_checkpoint(source, source_format):
+    """Return a model with a checkpoint's weights, and the training step or `None`."""
+    states, step = _READERS[source_format](source)
+    with skip_initialization():
+        model = _create_model(states, UPSAMPLING[source_format])
+    assignments = _match_networks(model, **states)
+    # Each array is then released as soon as its variable is assigned.
+    del states
     assign_weights(assignments)
     return model, step
 
 
-_READERS = {"PyTorch": read_torch_parts, "MindSpore": read_mindspore_parts}
+def _read_mindspore(source):
+    """Read the MindSpore port's files, with the authors' names."""
+    states, step = read_mindspore_parts(source)
+    names = {"generator": generator_names(), "discriminator": discriminator_names()}
+    states = {
+        part: rename_mindspore_state(state, names[part])
+        for part, state in states.items()
+    }
+    return states, step
 
 
-def _fitting_model(parts, upsampling):
-    """A `CTSDG` as wide as the checkpoint; what does not fit it is listed later."""
-    filters = _width(parts["generator"])
-    judged = parts.get("discriminator") is not None
+_READERS = {"PyTorch": read_torch_parts, "MindSpore": _read_mindspore}
+
+
+def _create_model(states, upsampling):
+    """Return a `CTSDG` of the checkpoint's width."""
+    filters = _infer_filters(states["generator"])
+    has_discriminator = states.get("discriminator") is not None
     return CTSDG(
         Generator(filters=filters, upsampling=upsampling),
-        Discriminator(filters=filters) if judged else None,
+        Discriminator(filters=filters) if has_discriminator else None,
         edges=Edges.WRAPPED,
     )
 
 
-def _width(state):
-    first = np.asarray(state.get("ec_texture_1.conv.weight", ()))
-    width = first.shape[0] if first.ndim == 4 else 0
-    # Memory is taken for a network only if the file filled about as much.
+def _infer_filters(state):
+    """Return the width of a generator by its first kernel, or the default width."""
+    kernel = np.asarray(state.get("ec_texture_1.conv.weight", ()))
+    filters = kernel.shape[0] if kernel.ndim == 4 else 0
+    # A small file must not make us allocate a huge network.
     total = sum(np.size(value) for value in state.values())
-    if width and width % 4 == 0 and 4 * total >= about_parameters(width):
-        return width
+    if filters and filters % 4 == 0 and 4 * total >= estimate_parameters(filters):
+        return filters
     return 64

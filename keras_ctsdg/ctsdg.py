@@ -8,7 +8,8 @@ from keras_ctsdg.inpainting import InpaintOptions, inpaint
 from keras_ctsdg.layers import CannyEdge
 from keras_ctsdg.losses import LOSS_WEIGHTS
 from keras_ctsdg.models import Discriminator, Generator
-from keras_ctsdg.presets import from_preset, write_preset
+from keras_ctsdg.presets import from_preset
+from keras_ctsdg.presets.files import write_preset
 from keras_ctsdg.training import TrainingStep
 from keras_ctsdg.training.data_adapter import (
     follow_epochs,
@@ -45,8 +46,9 @@ class CTSDG(TrainingStep):
         Float32 tensor `[B, H, W, 3]` in [-1, 1]: the images with their holes filled.
         `fit` and `evaluate` report `generator_loss`, `discriminator_loss` and the
         generator's unweighted terms: `hole`, `valid`, `perceptual`, `style`,
-        `adversarial` and `intermediate`; `evaluate` reports `psnr`, `ssim`, `mae` and
-        `samples` too.
+        `adversarial` and `intermediate`. `evaluate` reports `psnr`, `ssim`, `mae` and
+        `samples` too, of all images and by mask ratio, as in `psnr_0_20`. Validation
+        in `fit` leaves out `samples` and the metrics by mask ratio.
 
     Raises:
         ValueError: If an argument or a batch breaks a rule above.
@@ -66,8 +68,6 @@ class CTSDG(TrainingStep):
         - [Guo et al., 2021](https://arxiv.org/abs/2108.09760)
     """
 
-    _validation_id = None
-
     def __init__(
         self, generator, discriminator=None, edges="clean", sigma=2.0, **kwargs
     ):
@@ -84,7 +84,7 @@ class CTSDG(TrainingStep):
         self.edges = check_choice("edges", edges, Edges)
         self.sigma = sigma
         self.canny = CannyEdge(sigma, dtype="float32", name="canny")
-        # With an unbuilt layer, Keras runs a batch eagerly before each `predict`.
+        # With an unbuilt layer Keras would run a batch eagerly before each `predict`.
         self.canny.build((None, None, None, 1))
         self.perceptual_network = None
         names = ("generator_loss", "discriminator_loss", *LOSS_WEIGHTS)
@@ -96,7 +96,7 @@ class CTSDG(TrainingStep):
             metrics.SampleCount(),
         ]
         self.arrange_in_memory(self.variables)
-        # Both networks are built; Keras then lets `compile` add the perceptual one.
+        # Both networks are built. `compile` can then add the perceptual network.
         self.built = True
 
     def call(self, inputs, training=False):
@@ -112,24 +112,15 @@ class CTSDG(TrainingStep):
         x = validate_data(x)
         if validation_data is not None:
             validation_data = validate_evaluation_data(validation_data)
-        # By this, `evaluate` knows that it was called by `fit`.
-        self._validation_id = id(
-            keras.utils.unpack_x_y_sample_weight(validation_data)[0]
-        )
-        try:
-            return super().fit(x, *args, validation_data=validation_data, **kwargs)
-        finally:
-            self._validation_id = None
+        return super().fit(x, *args, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        is_validation = id(x) == self._validation_id
-        if not is_validation:
-            x = validate_evaluation_data(x)
+        # `fit` passes its own `CallbackList`, and users pass a list of callbacks.
+        if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):
+            return super().evaluate(validate_evaluation_data(x), *args, **kwargs)
         logs = super().evaluate(x, *args, **kwargs)
-        if is_validation:
-            # A progress bar has no room for the metrics of every mask ratio.
-            logs = {k: v for k, v in logs.items() if not metrics.is_group(k)}
-        return logs
+        # A progress bar has no room for the metrics of every mask-ratio group.
+        return {k: v for k, v in logs.items() if not metrics.is_bin_or_count(k)}
 
     def predict(self, x, *args, **kwargs):
         return super().predict(validate_evaluation_data(x), *args, **kwargs)
@@ -143,7 +134,7 @@ class CTSDG(TrainingStep):
     def predict_on_batch(self, x):
         return super().predict_on_batch(validate_data(x))
 
-    # === Images of users ===
+    # === Inpainting ===
 
     def inpaint(self, image, mask=None, **options):
         """Fill the holes in images of any kind and size, in their own pixels.

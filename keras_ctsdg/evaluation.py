@@ -1,4 +1,4 @@
-"""The published evaluation: a model against a data set, pair by pair."""
+"""The published evaluation: measure a model on every sample of a data set."""
 
 import csv
 import json
@@ -8,10 +8,10 @@ import numpy as np
 
 from keras_ctsdg import metrics
 from keras_ctsdg.conventions import MASK_RATIO_BINS, image_to_unit
-from keras_ctsdg.data._batches import stack
+from keras_ctsdg.data._batches import pad_batch
 from keras_ctsdg.data.prefetch import prefetch
 from keras_ctsdg.metrics import BEYOND
-from keras_ctsdg.visualization import before_after, draw_sheet
+from keras_ctsdg.visualization import comparison_columns, draw_grid
 
 METRICS = {
     "psnr": metrics.psnr,
@@ -19,7 +19,7 @@ METRICS = {
     "mae": metrics.mean_absolute_error,
 }
 GROUPS = (*MASK_RATIO_BINS, "overall")
-# CelebA and NVIDIA's testing masks, as the authors of the MindSpore port measured.
+# On CelebA with NVIDIA's testing masks, by the authors of the MindSpore port.
 PUBLISHED = {
     "MindSpore, Ascend 910A": {
         "psnr": (37.59, 29.08, 23.97, 31.47),
@@ -32,55 +32,42 @@ PUBLISHED = {
 }
 
 
-def evaluate_pairs(model, dataset, limit=None):
-    """Fills every picture of a data set and measures each.
+def evaluate_samples(model, dataset, limit=None):
+    """Fill every image of a data set and measure each result.
 
     Args:
         model: A `keras_ctsdg.CTSDG`.
         dataset: A `keras_ctsdg.data.InpaintingDataset` with `shuffle=False`.
-        limit: Int, how many pictures at most. Defaults to all.
+        limit: Int, the maximum number of samples. Defaults to `None`, all.
 
     Yields:
-        Dict of a pair's `place` in the data set, the names `image` and `mask`, its
-        `mask_ratio`, `psnr`, `ssim` and `mae`; `None` for a picture that is left
-        out.
+        Dict of a sample's `index` in the data set, the names `image` and `mask`, its
+        `mask_ratio` in [0, 1], `psnr` in dB, `ssim` and `mae`; `None` for an image
+        that is skipped.
     """
-    count = dataset.num_items if limit is None else min(limit, dataset.num_items)
+    count = dataset.num_samples if limit is None else min(limit, dataset.num_samples)
     size = dataset.batch_size
+
+    def load(start):
+        return [dataset.sample(i) for i in range(start, min(start + size, count))]
+
     starts = range(0, count, size)
-    batches = prefetch(
-        lambda start: [dataset.item(i) for i in range(start, min(start + size, count))],
-        starts,
-    )
-    for start, items in zip(starts, batches, strict=True):
-        yield from [None] * items.count(None)
-        places = [start + i for i, item in enumerate(items) if item is not None]
-        if not places:
+    for start, samples in zip(starts, prefetch(load, starts), strict=True):
+        yield from [None] * samples.count(None)
+        used = {start + i: x for i, x in enumerate(samples) if x is not None}
+        if not used:
             continue
-        batch = filled_up([item for item in items if item is not None], size)
+        batch = pad_batch(list(used.values()), size)
         values = _measure(batch, model.predict_on_batch(batch))
-        for i, place in enumerate(places):
-            numbers = {name: float(value[i]) for name, value in values.items()}
-            image, mask = dataset.names(place)
-            yield {"place": place, "image": image, "mask": mask, **numbers}
-
-
-def filled_up(items, size):
-    """Items as a batch of one size, that nothing is compiled for a smaller one.
-
-    Args:
-        items: List of dicts of arrays, one at least.
-        size: Int, at least their number; the last one fills the batch.
-
-    Returns:
-        Dict of arrays.
-    """
-    return stack(items + [items[-1]] * (size - len(items)))
+        for row, index in enumerate(used):
+            scores = {name: float(value[row]) for name, value in values.items()}
+            image, mask = dataset.source_names(index)
+            yield {"index": index, "image": image, "mask": mask, **scores}
 
 
 def _measure(batch, filled):
-    truth, picture = map(image_to_unit, (batch["image"], filled))
-    values = {name: function(truth, picture) for name, function in METRICS.items()}
+    target, filled = map(image_to_unit, (batch["image"], filled))
+    values = {name: function(target, filled) for name, function in METRICS.items()}
     values["mask_ratio"] = metrics.mask_ratio(batch["mask"])
     return {name: keras.ops.convert_to_numpy(x) for name, x in values.items()}
 
@@ -88,89 +75,89 @@ def _measure(batch, filled):
 # === Summary ===
 
 
-def group_of(mask_ratio):
-    """The group of a pair, by the share of the picture that its hole covers."""
+def mask_ratio_group(mask_ratio):
+    """Return the name of the group of a mask ratio in [0, 1]."""
     for name, limit in MASK_RATIO_BINS.items():
         if mask_ratio <= np.float32(limit):
             return name
     return BEYOND
 
 
-def summarize(pairs):
-    """Means by mask ratio.
+def summarize(samples):
+    """Average the scores of samples by mask ratio.
 
     Args:
-        pairs: List of dicts, as `evaluate_pairs` yields them.
+        samples: List of dicts, as `evaluate_samples` yields them.
 
     Returns:
-        Dict of `pairs`, `psnr`, `ssim` and `mae`, each a dict of the groups `0_20`,
-        `20_40`, `40_60` and `overall`: how many, and the mean (`None` of none).
-        `beyond_60` holds the names of pairs that are in no group.
+        Dict of `samples`, `psnr`, `ssim` and `mae`, each a dict of the groups `0_20`,
+        `20_40`, `40_60` and `overall`: the number of samples, or their mean (`None`
+        for an empty group). `beyond_60` lists the names of samples in no group.
     """
     groups = {name: [] for name in (*GROUPS, BEYOND)}
-    for pair in pairs:
-        groups["overall"].append(pair)
-        groups[group_of(pair["mask_ratio"])].append(pair)
+    for sample in samples:
+        groups["overall"].append(sample)
+        groups[mask_ratio_group(sample["mask_ratio"])].append(sample)
     summary = {"samples": {name: len(groups[name]) for name in GROUPS}}
     for metric in METRICS:
         summary[metric] = {
-            name: float(np.mean([pair[metric] for pair in groups[name]]))
+            name: float(np.mean([sample[metric] for sample in groups[name]]))
             if groups[name]
             else None
             for name in GROUPS
         }
-    summary[BEYOND] = [[pair["image"], pair["mask"]] for pair in groups[BEYOND]]
+    summary[BEYOND] = [[sample["image"], sample["mask"]] for sample in groups[BEYOND]]
     return summary
 
 
 def table_rows(summary):
-    """The table: ours and, beside it, the published figures.
+    """Return a table of a summary, with the published figures beside it.
 
     Args:
         summary: Dict, as `summarize` returns it.
 
     Returns:
-        List of rows: metric, whose, then a number or `None` for each of the groups.
+        List of rows: metric, source, then a number or `None` for each group.
     """
     rows = [("samples", "this model", *(summary["samples"][name] for name in GROUPS))]
     for metric in METRICS:
-        ours = (summary[metric][name] for name in GROUPS)
-        rows.append((metric, "this model", *ours))
-        for name, figures in PUBLISHED.items():
+        means = (summary[metric][name] for name in GROUPS)
+        rows.append((metric, "this model", *means))
+        for source, figures in PUBLISHED.items():
             if metric in figures:
-                rows.append((metric, name, *figures[metric]))
+                rows.append((metric, source, *figures[metric]))
     return rows
 
 
 # === Files ===
 
 
-def write_results(out, pairs, skipped):
-    """Writes `evaluation.json`, `evaluation.csv` and `pairs.csv`.
+def write_results(out, samples, skipped):
+    """Write `evaluation.json`, `evaluation.csv` and `samples.csv`.
 
     Args:
         out: `pathlib.Path` of a folder that exists.
-        pairs: List of dicts, as `evaluate_pairs` yields them.
-        skipped: Dict of the names of pictures that were left out, and why.
+        samples: List of dicts, as `evaluate_samples` yields them.
+        skipped: Dict of the reasons why images were skipped, by name.
 
     Returns:
         The summary, as `summarize` returns it.
     """
-    summary = summarize(pairs)
-    report = {**summary, "published": _published(), "skipped": skipped}
+    summary = summarize(samples)
+    report = {**summary, "published": _published_by_group(), "skipped": skipped}
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
     with open(out / "evaluation.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("metric", "source", *GROUPS))
         writer.writerows(table_rows(summary))
-    with open(out / "pairs.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, list(pairs[0]))
+    with open(out / "samples.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(samples[0]))
         writer.writeheader()
-        writer.writerows(pairs)
+        writer.writerows(samples)
     return summary
 
 
-def _published():
+def _published_by_group():
     return {
         source: {
             metric: dict(zip(GROUPS, figures, strict=True))
@@ -180,34 +167,35 @@ def _published():
     }
 
 
-def draw_extremes(model, dataset, pairs, each=3):
-    """A sheet of the best, the median and the worst pairs by PSNR.
+def draw_best_median_worst(model, dataset, samples, each=3):
+    """Draw a grid of the best, the median and the worst samples by PSNR.
 
     Args:
         model: A `keras_ctsdg.CTSDG`.
         dataset: The data set that was evaluated.
-        pairs: List of dicts, as `evaluate_pairs` yields them, one at least.
-        each: Int, how many of each kind at most. Defaults to `3`.
+        samples: List of dicts, as `evaluate_samples` yields them, at least one.
+        each: Int, the maximum number of each kind. Defaults to `3`.
 
     Returns:
-        `PIL.Image.Image`.
+        `PIL.Image.Image` with the columns `masked`, `filled` and `target`.
     """
-    ranked = sorted(pairs, key=lambda pair: -pair["psnr"])
+    ranked = sorted(samples, key=lambda sample: -sample["psnr"])
     each = min(each, -(-len(ranked) // 3))
     middle = max(0, len(ranked) // 2 - each // 2)
-    chosen = {
+    selected = {
         "best": ranked[:each],
         "median": ranked[middle : middle + each],
         "worst": ranked[-each:],
     }
-    captions, shown = [], []
-    for kind, some in chosen.items():
-        for pair in some:
-            batch = filled_up([dataset.item(pair["place"])], dataset.batch_size)
-            columns = before_after(batch, model.predict_on_batch(batch))
-            shown.append({name: pictures[0] for name, pictures in columns.items()})
+    captions, rows = [], []
+    for kind, members in selected.items():
+        for scores in members:
+            sample = dataset.sample(scores["index"])
+            batch = pad_batch([sample], dataset.batch_size)
+            columns = comparison_columns(batch, model.predict_on_batch(batch))
+            rows.append({title: images[0] for title, images in columns.items()})
             captions.append(
-                f"{kind}: {pair['psnr']:.2f} dB, hole {pair['mask_ratio']:.0%}"
+                f"{kind}: {scores['psnr']:.2f} dB, hole {scores['mask_ratio']:.0%}"
             )
-    columns = {name: np.stack([row[name] for row in shown]) for name in shown[0]}
-    return draw_sheet(columns, captions)
+    columns = {title: np.stack([row[title] for row in rows]) for title in rows[0]}
+    return draw_grid(columns, captions)

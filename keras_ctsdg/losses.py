@@ -1,12 +1,13 @@
-"""The terms that CTSDG is trained on (Guo et al., 2021, section 3.5).
+"""Loss terms of CTSDG (Guo et al., 2021, section 3.5).
 
-All are means over all elements, scalars in float32 whatever the inputs' dtype.
-Where a sigmoid meets a cross-entropy, they take its logits.
+Every term is a mean over all elements and a float32 scalar, whatever the dtype of the
+inputs. Terms with a cross-entropy take logits, not the output of a sigmoid. A mask is
+1 in the hole.
 """
 
 from keras import ops
 
-# What the generator's loss weighs each term with.
+# The paper's weights of the terms in the generator's loss.
 LOSS_WEIGHTS = {
     "hole": 60.0,
     "valid": 10.0,
@@ -18,69 +19,74 @@ LOSS_WEIGHTS = {
 
 
 def absolute_error(x, y):
-    """Mean absolute difference.
+    """Compute the mean absolute difference of two tensors.
 
     Args:
         x: Tensor of any shape.
         y: Tensor of the same shape.
 
     Returns:
-        Scalar tensor.
+        Float32 scalar tensor.
+
+    Example:
+
+    >>> float(keras_ctsdg.losses.absolute_error(np.zeros(4), np.full(4, 0.5)))
+    0.5
     """
     return ops.mean(ops.absolute(_float32(x) - _float32(y)))
 
 
 def logits_cross_entropy(logits, target):
-    """Mean binary cross-entropy between `sigmoid(logits)` and `target`.
+    """Compute the mean binary cross-entropy of `sigmoid(logits)` and `target`.
 
     Args:
         logits: Tensor of any shape.
         target: Tensor of the same shape, or a number, in [0, 1].
 
     Returns:
-        Scalar tensor.
+        Float32 scalar tensor, in nats.
     """
     logits = _float32(logits)
     return ops.mean(ops.softplus(logits) - _float32(target) * logits)
 
 
-def hole_loss(output, truth, mask):
-    """Absolute error inside the hole, over all elements.
+def hole_loss(output, target, mask):
+    """Compute the absolute error inside the hole, averaged over all elements.
 
     Args:
-        output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's picture.
-        truth: Tensor `[B, H, W, 3]` in [-1, 1].
-        mask: Tensor `[B, H, W, 1]`, where 1 marks the hole.
+        output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's output.
+        target: Tensor `[B, H, W, 3]` in [-1, 1], the original image.
+        mask: Tensor `[B, H, W, 1]` in [0, 1], where 1 marks the hole.
 
     Returns:
-        Scalar tensor.
+        Float32 scalar tensor.
     """
-    difference = _float32(output) - _float32(truth)
+    difference = _float32(output) - _float32(target)
     return ops.mean(_float32(mask) * ops.absolute(difference))
 
 
-def valid_loss(output, truth, mask):
-    """Absolute error outside the hole, over all elements.
+def valid_loss(output, target, mask):
+    """Compute the absolute error outside the hole, averaged over all elements.
 
     Args:
-        output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's picture.
-        truth: Tensor `[B, H, W, 3]` in [-1, 1].
-        mask: Tensor `[B, H, W, 1]`, where 1 marks the hole.
+        output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's output.
+        target: Tensor `[B, H, W, 3]` in [-1, 1], the original image.
+        mask: Tensor `[B, H, W, 1]` in [0, 1], where 1 marks the hole.
 
     Returns:
-        Scalar tensor.
+        Float32 scalar tensor.
     """
-    return hole_loss(output, truth, 1.0 - _float32(mask))
+    return hole_loss(output, target, 1.0 - _float32(mask))
 
 
 def gram_matrix(features):
-    """How the channels of a feature go together, whatever the place.
+    """Compute the Gram matrix of feature maps: products of channels, over all pixels.
 
     Args:
         features: Tensor `[B, H, W, C]`.
 
     Returns:
-        Tensor `[B, C, C]` in float32, divided by `C * H * W`.
+        Float32 tensor `[B, C, C]`, the sums divided by `C * H * W`.
     """
     _, height, width, channels = ops.shape(features)
     features = ops.reshape(_float32(features), (-1, height * width, channels))
@@ -88,76 +94,89 @@ def gram_matrix(features):
     return products / ops.cast(channels * height * width, "float32")
 
 
-def perceptual_loss(features, true_features):
-    """Absolute error of a perceptual network's features, summed over its levels.
+def perceptual_loss(features, target_features):
+    """Compute the absolute error of a perceptual network's features.
 
     Args:
-        features: List of tensors `[B, H, W, C]`, one a level.
-        true_features: List of tensors of the same shapes.
+        features: List of tensors `[B, H, W, C]`, one per level, of the output.
+        target_features: List of tensors of the same shapes, of the original image.
 
     Returns:
-        Scalar tensor.
+        Float32 scalar tensor, the sum over the levels.
     """
-    return _level_sum(absolute_error, features, true_features)
+    return _sum_over_levels(features, target_features)
 
 
-def style_loss(features, true_grams):
-    """Absolute error of the features' Gram matrices, summed over the levels.
+def style_loss(features, target_grams):
+    """Compute the absolute error of the Gram matrices of features.
 
     Args:
-        features: List of tensors `[B, H, W, C]`, one a level.
-        true_grams: List of tensors `[B, C, C]`, `gram_matrix` of the true features.
+        features: List of tensors `[B, H, W, C]`, one per level, of the output.
+        target_grams: List of tensors `[B, C, C]`, the `gram_matrix` of each level of
+            the original image's features.
 
     Returns:
-        Scalar tensor.
+        Float32 scalar tensor, the sum over the levels.
     """
-    return _level_sum(absolute_error, map(gram_matrix, features), true_grams)
+    return _sum_over_levels(map(gram_matrix, features), target_grams)
 
 
 def adversarial_loss(patch_logits, edge_logits, edge):
-    """What the generator pays when its picture is told from a real one.
+    """Compute the generator's adversarial loss.
+
+    It is low if the discriminator takes the output for a real image and detects the
+    original image's edges in it.
 
     Args:
-        patch_logits: Tensor, the discriminator's logits of the fake picture.
-        edge_logits: Tensor `[B, H, W, 1]`, the edge it detects there.
-        edge: Tensor `[B, H, W, 1]`, the true picture's Canny edge, 0 or 1.
+        patch_logits: Tensor `[B, H / 8 - 2, W / 8 - 2, 2]`, the discriminator's logits
+            that patches of the output are real.
+        edge_logits: Tensor `[B, H, W, 1]`, the logits of the edges that the
+            discriminator detects in the output.
+        edge: Tensor `[B, H, W, 1]`, the original image's Canny edges: 1 on edges, 0
+            elsewhere.
 
     Returns:
-        Scalar tensor.
+        Float32 scalar tensor, the sum of both cross-entropies.
     """
     return logits_cross_entropy(patch_logits, 1.0) + logits_cross_entropy(
         edge_logits, edge
     )
 
 
-def intermediate_loss(projected_image, projected_edge_logits, truth, edge):
-    """What the two streams pay for their own predictions.
+def intermediate_loss(projected_image, projected_edge_logits, target, edge):
+    """Compute the loss of the predictions of the texture and structure streams.
 
     Args:
-        projected_image: Tensor `[B, H, W, 3]` in [-1, 1], of the texture stream.
-        projected_edge_logits: Tensor `[B, H, W, 1]`, of the structure stream.
-        truth: Tensor `[B, H, W, 3]` in [-1, 1].
-        edge: Tensor `[B, H, W, 1]`, the truth's Canny edge, 0 or 1.
+        projected_image: Tensor `[B, H, W, 3]` in [-1, 1], the image that the texture
+            stream predicts.
+        projected_edge_logits: Tensor `[B, H, W, 1]`, the logits of the edges that the
+            structure stream predicts.
+        target: Tensor `[B, H, W, 3]` in [-1, 1], the original image.
+        edge: Tensor `[B, H, W, 1]`, its Canny edges: 1 on edges, 0 elsewhere.
 
     Returns:
-        Scalar tensor.
+        Float32 scalar tensor, the sum of the edges' cross-entropy and the image's
+        absolute error.
     """
     return logits_cross_entropy(projected_edge_logits, edge) + absolute_error(
-        projected_image, truth
+        projected_image, target
     )
 
 
 def discriminator_loss(real, fake, edge):
-    """What the discriminator pays.
+    """Compute the discriminator's loss.
 
     Args:
-        real: Dict of `patch_logits` and `edge_logits` for the true picture.
-        fake: The same for the generator's picture, through which no gradient
-            should flow.
-        edge: Tensor `[B, H, W, 1]`, the true picture's Canny edge, 0 or 1.
+        real: Dict of the discriminator's outputs for the original image:
+            `patch_logits` `[B, H / 8 - 2, W / 8 - 2, 2]` and `edge_logits`
+            `[B, H, W, 1]`.
+        fake: Dict of the same outputs for the generator's output, through which no
+            gradient should flow.
+        edge: Tensor `[B, H, W, 1]`, the original image's Canny edges: 1 on edges, 0
+            elsewhere.
 
     Returns:
-        Scalar tensor.
+        Float32 scalar tensor, the sum of four cross-entropies.
     """
     return (
         logits_cross_entropy(real["patch_logits"], 1.0)
@@ -167,8 +186,8 @@ def discriminator_loss(real, fake, edge):
     )
 
 
-def _level_sum(error, features, true_features):
-    return sum(error(x, y) for x, y in zip(features, true_features, strict=True))
+def _sum_over_levels(values, targets):
+    return sum(absolute_error(x, y) for x, y in zip(values, targets, strict=True))
 
 
 def _float32(x):

@@ -1,4 +1,8 @@
-"""How near filled pictures come to the truth, overall and by the hole's share."""
+"""Metrics that compare filled images with their targets, by mask ratio.
+
+Functions return one value per sample; classes average them over all samples and over
+each mask-ratio bin of the published tables. Images hold values in [0, 1].
+"""
 
 import itertools
 
@@ -8,54 +12,62 @@ from keras import ops
 
 from keras_ctsdg.conventions import MASK_RATIO_BINS
 
+# The name of the samples whose mask ratio is above the last bin.
 BEYOND = "beyond_60"
 
 
-def psnr(truth, picture):
-    """Peak signal-to-noise ratio of each pair, for a peak of 1.
+def psnr(target, image):
+    """Compute the peak signal-to-noise ratio of each sample, for a peak of 1.
 
     Args:
-        truth: Tensor `[B, H, W, C]` in [0, 1].
-        picture: Tensor of the same shape, in [0, 1].
+        target: Tensor `[B, H, W, C]` in [0, 1].
+        image: Tensor of the same shape, in [0, 1].
 
     Returns:
-        Tensor `[B]`, in dB; infinite for equal pictures.
+        Float32 tensor `[B]`, in dB; infinite for equal images.
+
+    Example:
+
+    >>> target, image = np.zeros((1, 16, 16, 3)), np.full((1, 16, 16, 3), 0.1)
+    >>> round(float(keras_ctsdg.metrics.psnr(target, image)[0]), 3)
+    20.0
     """
-    error = _mean(ops.square(_difference(truth, picture)))
+    error = _mean(ops.square(_difference(target, image)))
     return -10.0 / np.log(10.0) * ops.log(error)
 
 
-def mean_absolute_error(truth, picture):
-    """Mean absolute error of each pair.
+def mean_absolute_error(target, image):
+    """Compute the mean absolute error of each sample.
 
     Args:
-        truth: Tensor `[B, H, W, C]` in [0, 1].
-        picture: Tensor of the same shape, in [0, 1].
+        target: Tensor `[B, H, W, C]` in [0, 1].
+        image: Tensor of the same shape, in [0, 1].
 
     Returns:
-        Tensor `[B]`, in [0, 1].
+        Float32 tensor `[B]`, in [0, 1].
     """
-    return _mean(ops.abs(_difference(truth, picture)))
+    return _mean(ops.abs(_difference(target, image)))
 
 
-def ssim(truth, picture):
-    """Structural similarity of each pair, for a range of 1.
+def ssim(target, image):
+    """Compute the structural similarity of each sample, for a data range of 1.
 
-    Gaussian window of 11 x 11 with a sigma of 1.5, K 0.01 and 0.03, over all places
-    where the window lies within the picture; the mean over channels.
+    The window is a Gaussian of 11 x 11 pixels with a sigma of 1.5; K1 is 0.01 and K2 is
+    0.03. The result is the mean over channels and over all positions where the window
+    lies inside the image.
 
     Args:
-        truth: Tensor `[B, H, W, C]` in [0, 1]; no side under 11.
-        picture: Tensor of the same shape, in [0, 1].
+        target: Tensor `[B, H, W, C]` in [0, 1], with H and W of at least 11.
+        image: Tensor of the same shape, in [0, 1].
 
     Returns:
-        Tensor `[B]`, at most 1.
+        Float32 tensor `[B]`, at most 1; 1 for equal images.
 
     Reference:
         - [Wang et al., 2004](https://doi.org/10.1109/TIP.2003.819861)
     """
-    # Around their middle the variances lose fewer digits.
-    x, y = (ops.cast(z, "float32") - 0.5 for z in (truth, picture))
+    # Variances of values around 0 lose fewer digits.
+    x, y = (ops.cast(z, "float32") - 0.5 for z in (target, image))
     moments = _gaussian_window(ops.concatenate([x, y, x * x, y * y, x * y], axis=-1))
     mean_x, mean_y, xx, yy, xy = ops.split(moments, 5, axis=-1)
     variances = xx - mean_x * mean_x + yy - mean_y * mean_y
@@ -67,34 +79,41 @@ def ssim(truth, picture):
     return _mean(luminance * structure)
 
 
-def is_group(name):
-    """Whether an entry of the logs is of one group, or counts pairs."""
-    return name.startswith("samples") or name.endswith(tuple(MASK_RATIO_BINS))
-
-
 def mask_ratio(mask):
-    """Share of each picture that its hole covers.
+    """Compute the share of each image that its hole covers.
 
     Args:
         mask: Tensor `[B, H, W, 1]` in [0, 1], where 1 marks the hole.
 
     Returns:
-        Tensor `[B]`, in [0, 1].
+        Float32 tensor `[B]`, in [0, 1].
+
+    Example:
+
+    >>> mask = np.zeros((1, 8, 8, 1))
+    >>> mask[:, :4, :4] = 1
+    >>> float(keras_ctsdg.metrics.mask_ratio(mask)[0])
+    0.25
     """
     return _mean(ops.cast(mask, "float32"))
 
 
+def is_bin_or_count(name):
+    """Return whether a log is of a single mask-ratio bin or a number of samples."""
+    return name.startswith("samples") or name.endswith(tuple(MASK_RATIO_BINS))
+
+
 def _mean(x):
-    """Mean of each map, an axis at a time: one long float32 sum would lose digits."""
+    # One axis at a time, because a single long float32 sum would lose digits.
     return ops.mean(ops.mean(ops.mean(x, axis=3), axis=2), axis=1)
 
 
-def _difference(truth, picture):
-    return ops.cast(truth, "float32") - ops.cast(picture, "float32")
+def _difference(target, image):
+    return ops.cast(target, "float32") - ops.cast(image, "float32")
 
 
 def _gaussian_window(x):
-    """Gaussian means, as sums of shifted maps: exact on any accelerator."""
+    """Compute Gaussian means as sums of shifted maps, in float32 on any accelerator."""
     taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     taps = (taps / taps.sum()).tolist()
     last = len(taps) - 1
@@ -103,10 +122,11 @@ def _gaussian_window(x):
 
 
 class _ByMaskRatio(keras.metrics.Metric):
-    """Means over pairs: of all, of each group, and of those beyond the last."""
+    """Mean of a quantity over all samples, those of each bin, and those beyond."""
 
     default_name = None
-    quantity = None  # Of each pair: a function of truth and picture, to `[B]`.
+    # A function of targets and images that returns a value per sample, `[B]`.
+    quantity = None
 
     def __init__(self, name=None, dtype="float32"):
         super().__init__(name=name or self.default_name, dtype=dtype)
@@ -115,52 +135,58 @@ class _ByMaskRatio(keras.metrics.Metric):
         self.count = self.add_variable(size, "zeros", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None, *, mask=None):
-        """Adds pairs.
+        """Add the samples of a batch.
 
         Args:
-            y_true: Tensor `[B, H, W, C]` in [0, 1], the true pictures.
-            y_pred: Tensor of the same shape, the filled ones.
-            mask: Tensor `[B, H, W, 1]`, where 1 marks the hole. Without it, pairs
-                count overall and in no group. Defaults to `None`.
-            sample_weight: Tensor `[B]`, the weight of each pair. Defaults to `None`,
-                which is 1 for each.
+            y_true: Tensor `[B, H, W, C]` in [0, 1], the targets.
+            y_pred: Tensor of the same shape, the filled images.
+            sample_weight: Tensor `[B]`, the weight of each sample. Defaults to
+                `None`, a weight of 1 for each.
+            mask: Tensor `[B, H, W, 1]` in [0, 1], where 1 marks the hole. Without it,
+                samples count overall and in no bin. Defaults to `None`.
         """
         value = self.quantity(y_true, y_pred)[:, None]
-        members = self._members(value, mask)
+        weights = self._bin_members(value, mask)
         if sample_weight is not None:
-            members *= ops.cast(ops.reshape(sample_weight, (-1, 1)), "float32")
-        # Chosen, not multiplied: a value may be infinite.
-        added = ops.sum(ops.where(members > 0, members * value, 0.0), axis=0)
-        new = ops.sum(members, axis=0)
-        mean, count = self.mean.value, self.count.value + new
-        # Towards the new pairs: a sum over a whole data set would lose digits.
-        step = (added - new * mean) / ops.maximum(count, 1e-12)
-        is_open = ops.logical_and(ops.isfinite(mean), new > 0)
-        self.mean.assign(ops.where(is_open, mean + step, mean))
+            weights *= ops.cast(ops.reshape(sample_weight, (-1, 1)), "float32")
+        # Without `where`, an infinite value times 0 would be NaN.
+        total = ops.sum(ops.where(weights > 0, weights * value, 0.0), axis=0)
+        added = ops.sum(weights, axis=0)
+        mean, count = self.mean.value, self.count.value + added
+        # A running mean, because a sum over a whole dataset would lose digits.
+        step = (total - added * mean) / ops.maximum(count, 1e-12)
+        is_updated = ops.logical_and(ops.isfinite(mean), added > 0)
+        self.mean.assign(ops.where(is_updated, mean + step, mean))
         self.count.assign(count)
 
-    def _members(self, value, mask):
-        """Which groups each pair belongs to, `[B, groups]`, 1 or 0."""
+    def _bin_members(self, value, mask):
+        """Return 1 where a sample is in a bin, else 0: `[B, bins + 2]`.
+
+        The first column stands for all samples, the last for those beyond the bins.
+        """
         one = ops.ones_like(value)
         if mask is None:
             return ops.concatenate(
                 [one, ops.repeat(0 * one, len(MASK_RATIO_BINS) + 1, axis=1)], axis=1
             )
-        share = mask_ratio(mask)[:, None]
+        ratio = mask_ratio(mask)[:, None]
         above = [
-            ops.cast(share > limit, "float32") for limit in MASK_RATIO_BINS.values()
+            ops.cast(ratio > limit, "float32") for limit in MASK_RATIO_BINS.values()
         ]
         bounds = [one, *above, 0 * one]
         inside = [low - high for low, high in itertools.pairwise(bounds)]
         return ops.concatenate([one, *inside], axis=1)
 
     def result(self):
-        """Dict of scalars: all pairs, then each group; NaN where there is none."""
+        """Return a dict of scalars: the mean over all samples and over each bin.
+
+        A mean is NaN where there are no samples.
+        """
         means = ops.where(self.count.value > 0, self.mean.value, np.nan)
         return self._named(means, list(MASK_RATIO_BINS))
 
-    def _named(self, values, groups):
-        names = [self.name, *(f"{self.name}_{group}" for group in groups)]
+    def _named(self, values, bins):
+        names = [self.name, *(f"{self.name}_{name}" for name in bins)]
         return {name: values[i] for i, name in enumerate(names)}
 
     def get_config(self):
@@ -169,11 +195,15 @@ class _ByMaskRatio(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class PSNR(_ByMaskRatio):
-    """Peak signal-to-noise ratio in dB, the mean over pairs, by the hole's share.
+    """Peak signal-to-noise ratio in dB, averaged over samples, by mask ratio.
 
-    Its result is a dict of scalars: `psnr` of all pairs, `psnr_0_20`, `psnr_20_40` and
-    `psnr_40_60` of those whose hole covers up to 20, 40 and 60 % of the picture; NaN
-    where there is none. Batch sizes do not matter.
+    `update_state(y_true, y_pred, sample_weight=None, *, mask=None)` takes images
+    `[B, H, W, C]` in [0, 1], weights `[B]` and a mask `[B, H, W, 1]`, where 1 marks the
+    hole. `result()` returns a dict of scalars: `psnr` for all samples, and `psnr_0_20`,
+    `psnr_20_40` and `psnr_40_60` for those with mask ratios up to 0.2, above 0.2 up to
+    0.4, and above 0.4 up to 0.6. The keys start with the metric's name. A mean without
+    samples is NaN, and without a mask samples are in no bin. A sample whose images are
+    equal makes its means infinite. The mean does not depend on the batch size.
 
     Args:
         name: Str. Defaults to `"psnr"`.
@@ -181,9 +211,13 @@ class PSNR(_ByMaskRatio):
 
     Example:
 
+    >>> target, filled = np.zeros((2, 16, 16, 3)), np.full((2, 16, 16, 3), 0.1)
+    >>> mask = np.zeros((2, 16, 16, 1))
+    >>> mask[:, :8, :8] = 1
     >>> metric = keras_ctsdg.metrics.PSNR()
-    >>> metric.update_state(truth, filled, mask)  # Pictures in [0, 1].
-    >>> metric.result()["psnr"]
+    >>> metric.update_state(target, filled, mask=mask)
+    >>> round(float(metric.result()["psnr_20_40"]), 3)
+    20.0
     """
 
     default_name = "psnr"
@@ -192,10 +226,11 @@ class PSNR(_ByMaskRatio):
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class SSIM(_ByMaskRatio):
-    """Structural similarity, the mean over pairs, by the hole's share.
+    """Structural similarity, averaged over samples, by mask ratio.
 
-    Gaussian window of 11 x 11 with a sigma of 1.5. Its result is as that of
-    `keras_ctsdg.metrics.PSNR`, with `ssim` for `psnr`.
+    The window is a Gaussian of 11 x 11 pixels with a sigma of 1.5, so images have at
+    least 11 x 11 pixels. Arguments and result are those of `keras_ctsdg.metrics.PSNR`,
+    with keys that start with `ssim`; values are at most 1.
 
     Args:
         name: Str. Defaults to `"ssim"`.
@@ -208,34 +243,55 @@ class SSIM(_ByMaskRatio):
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class MeanAbsoluteError(_ByMaskRatio):
-    """Mean absolute error in [0, 1], the mean over pairs, by the hole's share.
+    """Mean absolute error in [0, 1], averaged over samples, by mask ratio.
 
-    Its result is as that of `keras_ctsdg.metrics.PSNR`, with `mae` for `psnr`.
+    Arguments and result are those of `keras_ctsdg.metrics.PSNR`, with keys that start
+    with `mae`.
 
     Args:
         name: Str. Defaults to `"mae"`.
         dtype: Str. Defaults to `"float32"`.
+
+    Example:
+
+    >>> target, filled = np.zeros((2, 16, 16, 3)), np.zeros((2, 16, 16, 3))
+    >>> filled[1] = 1
+    >>> metric = keras_ctsdg.metrics.MeanAbsoluteError()
+    >>> metric.update_state(target, filled, sample_weight=[3, 1])
+    >>> float(metric.result()["mae"])
+    0.25
     """
 
     default_name = "mae"
     quantity = staticmethod(mean_absolute_error)
 
 
-# Registered under the name that it had first, which files may hold.
+# Registered under its first name, which saved files may contain.
 @keras.saving.register_keras_serializable(package="keras_ctsdg", name="PairCount")
 class SampleCount(_ByMaskRatio):
-    """Number of pairs, by the hole's share.
+    """Number of samples, by mask ratio.
 
-    Its result is a dict of scalars: `pairs`, `pairs_0_20`, `pairs_20_40`,
-    `pairs_40_60`, and `pairs_beyond_60`, which the others leave out of their groups.
+    Arguments are those of `keras_ctsdg.metrics.PSNR`. `result()` returns a dict of
+    scalars: `samples` for all samples, `samples_0_20`, `samples_20_40` and
+    `samples_40_60` for those of each bin, and `samples_beyond_60` for those with mask
+    ratios above 0.6, which are in no bin of the other metrics. With sample weights,
+    these are sums of weights.
 
     Args:
-        name: Str. Defaults to `"pairs"`.
+        name: Str. Defaults to `"samples"`.
         dtype: Str. Defaults to `"float32"`.
+
+    Example:
+
+    >>> images, mask = np.zeros((4, 16, 16, 3)), np.ones((4, 16, 16, 1))
+    >>> metric = keras_ctsdg.metrics.SampleCount()
+    >>> metric.update_state(images, images, mask=mask)
+    >>> int(metric.result()["samples_beyond_60"])
+    4
     """
 
     default_name = "samples"
-    # That there is one is all that counts.
+    # Any finite quantity will do, because only the counts are reported.
     quantity = staticmethod(mean_absolute_error)
 
     def result(self):

@@ -1,27 +1,29 @@
-"""Pictures to look at and to keep."""
+"""Draw grids of images to look at."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from keras_ctsdg.conventions import image_to_levels
 
+# In pixels: the space between images, and the height of a line of text.
 GAP = 8
 CAPTION = 20
 
 
-def kept_information(picture):
-    """What of a picture's `info` goes into a file: arguments of its `save`."""
-    names = ("exif", "icc_profile", "xmp", "dpi", "transparency")
-    return {name: picture.info[name] for name in names if picture.info.get(name)}
+def image_to_uint8(image):
+    """Convert an image or a batch in [-1, 1] to uint8 levels of the same shape.
+
+    Args:
+        image: Float array; values beyond [-1, 1] are clipped.
+
+    Returns:
+        Uint8 array.
+    """
+    return np.rint(image_to_levels(np.clip(image, -1, 1))).astype("uint8")
 
 
-def to_bytes(pictures):
-    """Pictures in [-1, 1] as bytes, uint8 of the same shape."""
-    return np.rint(image_to_levels(np.clip(pictures, -1, 1))).astype("uint8")
-
-
-def before_after(batch, filled):
-    """The columns of a sheet that shows what was filled.
+def comparison_columns(batch, filled):
+    """Return the columns of a grid that compares filled images with their targets.
 
     Args:
         batch: Dict of `image` `[B, H, W, 3]` in [-1, 1] and `mask` `[B, H, W, 1]`,
@@ -29,41 +31,34 @@ def before_after(batch, filled):
         filled: Float array `[B, H, W, 3]` in [-1, 1].
 
     Returns:
-        Dict of `masked`, `filled` and `truth`, as `draw_sheet` takes it.
+        Dict of `masked`, `filled` and `target`, as `draw_grid` takes it.
     """
     image, mask = np.asarray(batch["image"]), np.asarray(batch["mask"])
-    return {"masked": image * (1 - mask), "filled": filled, "truth": image}
+    return {"masked": image * (1 - mask), "filled": filled, "target": image}
 
 
-def draw_sheet(columns, captions=None):
-    """A picture of captioned columns, a row an example.
+def draw_grid(columns, captions=None):
+    """Draw a grid of images with a row for each sample.
 
     Args:
-        columns: Dict of the columns' names and their pictures, float arrays
-            `[B, H, W, 3]` in [-1, 1].
-        captions: List of str, a line above each row. Defaults to `None`.
+        columns: Dict of float arrays `[B, H, W, 3]` in [-1, 1] by column title.
+        captions: List of `B` str, a line of text above each row. Defaults to `None`.
 
     Returns:
         `PIL.Image.Image`.
     """
     rows, height, width, _ = next(iter(columns.values())).shape
-    above = CAPTION if captions else 0
-    sheet = Image.new(
-        "RGB",
-        (
-            len(columns) * (width + GAP) + GAP,
-            rows * (above + height + GAP) + CAPTION,
-        ),
-        "white",
-    )
-    draw = ImageDraw.Draw(sheet)
-    for i, (name, pictures) in enumerate(columns.items()):
+    caption_height = CAPTION if captions else 0
+    row_height = caption_height + height + GAP
+    grid_size = (len(columns) * (width + GAP) + GAP, rows * row_height + CAPTION)
+    grid = Image.new("RGB", grid_size, "white")
+    draw = ImageDraw.Draw(grid)
+    for i, (title, images) in enumerate(columns.items()):
         left = GAP + i * (width + GAP)
-        draw.text((left, 4), name, fill="black")
-        for j, picture in enumerate(to_bytes(pictures)):
-            top = CAPTION + j * (above + height + GAP) + above
-            sheet.paste(Image.fromarray(picture), (left, top))
+        draw.text((left, 4), title, fill="black")
+        for j, image in enumerate(image_to_uint8(images)):
+            top = CAPTION + j * row_height + caption_height
+            grid.paste(Image.fromarray(image), (left, top))
     for j, caption in enumerate(captions or ()):
-        top = CAPTION + j * (above + height + GAP)
-        draw.text((GAP, top + 4), caption, fill="black")
-    return sheet
+        draw.text((GAP, CAPTION + j * row_height + 4), caption, fill="black")
+    return grid

@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from benchmarks import literal_torch, literal_training
-from tests.common import NETWORK_INPUTS, assert_close, golden
+from tests.common import NETWORK_INPUTS, assert_close
 from tests.golden.seeded_weights import state_dict
+from tests.golden_files import read_golden
 
 
-def test_data():
-    """It runs; what it measures is for a quiet machine."""
+@pytest.mark.backend_independent
+def test_data_benchmark_runs():
+    """The times are not checked, because they need an idle machine."""
     result = subprocess.run(
-        [sys.executable, "benchmarks/data.py", "--pictures", "12", "--rounds", "1"],
+        [sys.executable, "benchmarks/data.py", "--images", "12", "--rounds", "1"],
         capture_output=True,
         text=True,
     )
@@ -23,7 +25,7 @@ def test_data():
         assert name in result.stdout
 
 
-def test_run():
+def test_network_benchmark_runs():
     contestants = ["literal", keras.backend.backend()]
     result = subprocess.run(
         [sys.executable, "benchmarks/run.py", "--tasks", "inference", "--sizes", "128"]
@@ -36,19 +38,21 @@ def test_run():
         line.split(" | ") for line in result.stdout.splitlines() if "| 128 |" in line
     ]
     assert [row[3] for row in rows] == contestants
-    # A quarter of the 183.5 counted at 256, less what grows with the square.
+    # At 256 it is 183.5. A quarter of the pixels needs at most a quarter of that; the
+    # attention, which grows with their square, needs less.
     assert 30 < float(rows[0][-1].strip(" |")) < 183.5 / 4
 
 
 @pytest.fixture(scope="module")
 def originals():
-    """The literal networks with seed-0 weights."""
+    """Load the weights of seed 0 into the literal networks."""
 
     def load(network, part):
         state = {
             name: torch.from_numpy(np.asarray(value))
             for name, value in state_dict(part).items()
-            if part == "vgg16_features" or ".features." not in name  # An alias.
+            # `features` is an alias of the discriminator's `conv1`.
+            if part == "vgg16_features" or ".features." not in name
         }
         network.load_state_dict(state)
         return network
@@ -69,10 +73,11 @@ def literal_inputs(numbers):
 
 
 @pytest.mark.large
+@pytest.mark.backend_independent
 def test_literal_is_the_original(originals):
-    """What we compare with computes what we compute."""
+    """The literal rendition computes the numbers of the original."""
     generator, discriminator, vgg = originals
-    numbers = golden("s0_2x256x256_inference.npz")
+    numbers = read_golden("s0_2x256x256_inference.npz")
     image, gray, edge, mask = literal_inputs(numbers)
     generator.eval()
     with torch.inference_mode():
@@ -83,7 +88,7 @@ def test_literal_is_the_original(originals):
 
     training = literal_training.Training(generator.train(), discriminator, vgg)
     losses = training.step(image, gray, edge, mask)
-    (expected, *_) = golden("s0_2x256x256_training.json")["steps"]
+    (expected, *_) = read_golden("s0_2x256x256_training.json")["steps"]
     for name, loss in losses.items():
         value = expected.get(name, expected.get(f"loss_{name}"))
         assert loss.item() == pytest.approx(value, rel=1e-3), name

@@ -17,7 +17,7 @@ from keras_ctsdg.convert import (
     load_torchvision_vgg16,
 )
 from keras_ctsdg.models import Discriminator, Generator, VGG16Features
-from tests.common import source_state, write_mindspore, write_torch
+from tests.checkpoint_writers import random_source_state, write_mindspore, write_torch
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +25,16 @@ def model():
     return keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
 
 
-def test_kernels_are_turned(model):
-    state = source_state(model.generator, generator_names())
+def test_kernels_are_transposed(model):
+    state = random_source_state(model.generator, generator_names())
     load_authors_state(model, generator=state)
     kernel = model.generator.get_layer("texture_encoder_2").get_weights()[0]
     expected = state["ec_texture_2.conv.weight"].transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(kernel, expected)
 
 
-def test_counters_and_aliases_are_passed_over(model):
-    state = source_state(model.discriminator, discriminator_names())
+def test_counters_and_aliases_are_skipped(model):
+    state = random_source_state(model.discriminator, discriminator_names())
     state["edge_detector.projection.1.num_batches_tracked"] = np.array(7)
     state["texture_branch.features.0.weight_u"] = np.zeros(3)
     load_authors_state(model, discriminator=state)
@@ -42,10 +42,12 @@ def test_counters_and_aliases_are_passed_over(model):
     np.testing.assert_array_equal(u, state["texture_branch.conv1.0.weight_u"])
 
 
-def test_what_does_not_fit_is_listed_and_nothing_changed(model):
+def test_misfits_are_listed_and_nothing_is_changed(model):
     before = model.get_weights()
-    generator = source_state(model.generator, generator_names(), seed=1)
-    discriminator = source_state(model.discriminator, discriminator_names(), seed=1)
+    generator = random_source_state(model.generator, generator_names(), seed=1)
+    discriminator = random_source_state(
+        model.discriminator, discriminator_names(), seed=1
+    )
     del discriminator["edge_detector.out_layer.0.bias"]
     discriminator["surplus.weight"] = np.zeros(2)
     discriminator["texture_branch.conv1.0.weight_u"] = np.zeros(5)
@@ -59,14 +61,14 @@ def test_what_does_not_fit_is_listed_and_nothing_changed(model):
         np.testing.assert_array_equal(new, old)
 
 
-def test_nothing_to_load(model):
+def test_loading_no_state_is_rejected(model):
     with pytest.raises(ValueError, match="Received: generator=None"):
         load_authors_state(model)
 
 
-def test_vgg_ignores_what_lies_deeper():
+def test_deeper_layers_of_vgg_are_skipped():
     vgg = VGG16Features(weights=None)
-    state = source_state(vgg, vgg16_names())
+    state = random_source_state(vgg, vgg16_names())
     deeper = {"features.28.weight": np.zeros((512, 512, 3, 3)), "classifier.0.bias": 0}
     load_torchvision_vgg16(vgg, state | deeper)
     kernel = vgg.get_layer("block3_conv3").get_weights()[0]
@@ -82,14 +84,16 @@ def test_vgg_ignores_what_lies_deeper():
 @pytest.fixture(scope="module")
 def states(model):
     return {
-        "generator": source_state(model.generator, generator_names()),
-        "discriminator": source_state(model.discriminator, discriminator_names()),
+        "generator": random_source_state(model.generator, generator_names()),
+        "discriminator": random_source_state(
+            model.discriminator, discriminator_names()
+        ),
     }
 
 
 @pytest.fixture(scope="module")
 def expected(model, states):
-    """What the networks weigh once they hold these states."""
+    """The weights of both networks with these states."""
     load_authors_state(model, **states)
     return model.generator.get_weights(), model.discriminator.get_weights()
 
@@ -121,7 +125,7 @@ def record_of(folder):
     return json.loads((folder / "metadata.json").read_text())["keras_ctsdg"]
 
 
-def test_authors_file_becomes_a_preset(states, expected, home, tmp_path):
+def test_authors_file_is_converted_to_a_preset(states, expected, home, tmp_path):
     counters = {"ec_texture_2.bn.num_batches_tracked": np.array(7)}
     source = write_torch(
         tmp_path / "CelebA.pt",
@@ -196,14 +200,14 @@ def incomplete(path, states):
     ("write", "message"),
     [
         (hostile, "code in it is not run. Received: .*bad.pt"),
-        (truncated, "must be whole .*Received: .*bad.pt"),
+        (truncated, "must be complete .*Received: .*bad.pt"),
         (another_network, "(?s)missing: ec_texture_1.*unexpected: features.0.weight"),
         (without_dicts, "authors' state dicts. Received: .*'generator': 'ndarray'"),
         (not_finite, "not finite: bigff.texture_gamma"),
         (incomplete, "(?s)missing: out_layer.0.bias.*unexpected: surplus"),
     ],
 )
-def test_bad_files_are_refused_and_nothing_written(
+def test_bad_files_are_rejected_and_nothing_is_written(
     write, message, states, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -213,28 +217,28 @@ def test_bad_files_are_refused_and_nothing_written(
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pt"]
 
 
-def test_a_wide_first_layer_takes_no_memory(states, tmp_path):
+def test_wide_first_layer_of_a_small_file_is_not_allocated(states, tmp_path):
     wide = {"ec_texture_1.conv.weight": np.zeros((20_000, 3, 7, 7), "float32")}
     source = write_torch(tmp_path / "wide.pt", generator=states["generator"] | wide)
     with pytest.raises(ValueError, match="misshapen: ec_texture_1.conv.weight"):
         convert_checkpoint(source, tmp_path / "out")
 
 
-def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+def test_too_large_archives_are_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr("keras_ctsdg.checkpoints.torch_reader.MAX_BYTES", 1000)
     source = write_torch(tmp_path / "large.pt", x=np.zeros(1000))
     with pytest.raises(ValueError, match="must unpack to less than .*Received: "):
         convert_checkpoint(source, tmp_path / "out")
 
 
-def test_without_torch_the_extra_is_named(tmp_path, monkeypatch):
+def test_missing_torch_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "a.pt").touch()
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r"keras-ctsdg\[torch\]"):
         convert_checkpoint(tmp_path / "a.pt", tmp_path / "out")
 
 
-def test_what_is_there_is_not_overwritten(states, tmp_path):
+def test_existing_folders_are_not_overwritten(states, tmp_path):
     source = write_torch(tmp_path / "a.pt", **states["generator"])
     with pytest.raises(ValueError, match="Received: source=.*none.pt"):
         convert_checkpoint(tmp_path / "none.pt", tmp_path / "out")
@@ -255,7 +259,7 @@ def test_interrupted_conversion_leaves_nothing(states, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_ctsdg.presets.files._card", interrupt)
+    monkeypatch.setattr("keras_ctsdg.presets.files.build_card", interrupt)
     with pytest.raises(KeyboardInterrupt):
         convert_checkpoint(source, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]

@@ -1,3 +1,4 @@
+import inspect
 import warnings
 
 import keras
@@ -7,110 +8,151 @@ import pytest
 import keras_ctsdg
 from keras_ctsdg.losses import LOSS_WEIGHTS
 from keras_ctsdg.models import Discriminator, Generator, VGG16Features
-from tests.common import NETWORK_INPUTS, TRACES, random_batch, to_numpy
-
-SCORES = ("psnr", "ssim", "mae", "samples")
-LOGS = {"generator_loss", "discriminator_loss", *LOSS_WEIGHTS}
-
-
-def new_model(perceptual=False, **kwargs):
-    model = keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
-    vgg = VGG16Features(weights=None) if perceptual else None
-    kwargs = {"run_eagerly": TRACES, **kwargs}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.compile(perceptual_network=vgg, **kwargs)
-    return model
-
-
-@pytest.fixture(scope="module")
-def model():
-    """Without the perceptual network, for all that its losses are not the point."""
-    keras.utils.set_random_seed(1)
-    return new_model()
+from tests.common import EAGER_ON_TENSORFLOW, random_batch, to_numpy
+from tests.training.common import (
+    DATA_KINDS,
+    LOSS_NAMES,
+    Batches,
+    as_numpy,
+    as_tuple,
+    assert_runs_on,
+    is_image_metric,
+    make_model,
+    read_state,
+    restore_state,
+)
 
 
 @pytest.fixture(scope="module")
-def compiled_model():
+def shared_perceptual_model():
     keras.utils.set_random_seed(1)
-    return new_model(run_eagerly=False)
+    vgg = VGG16Features(weights=None)
+    return make_model(filters=8, perceptual_network=vgg, run_eagerly=False)
 
 
-@pytest.fixture(scope="module")
-def perceptual_model():
-    keras.utils.set_random_seed(1)
-    return new_model(perceptual=True)
+@pytest.fixture
+def perceptual_model(shared_perceptual_model):
+    """A compiled model with a perceptual network, in the same state for every test."""
+    state = read_state(shared_perceptual_model)
+    yield shared_perceptual_model
+    restore_state(state)
 
 
-class Batches(keras.utils.PyDataset):
-    def __init__(self, keys=NETWORK_INPUTS):
-        super().__init__()
-        self.keys = keys
-
-    def __len__(self):
-        return 2
-
-    def __getitem__(self, index):
-        batch = random_batch(2, seed=index)
-        return {key: batch[key] for key in self.keys}
+# === Class ===
 
 
-def as_numpy(keys=NETWORK_INPUTS):
-    batches = [random_batch(2, seed=i) for i in range(2)]
-    return {key: np.concatenate([b[key] for b in batches]) for key in keys}
+def test_class_is_the_same_on_every_backend():
+    cls = keras_ctsdg.CTSDG
+    assert cls.__module__ == "keras_ctsdg.ctsdg"
+    assert keras_ctsdg.ctsdg.CTSDG is cls
+    assert keras.saving.get_registered_name(cls) == "keras_ctsdg>CTSDG"
+    assert "__doc__" in vars(cls)
+    documentation = inspect.getdoc(cls)
+    assert documentation.startswith("Conditional texture and structure dual generation")
+    for section in ("Args:", "Call arguments:", "Returns:", "Raises:", "Example:"):
+        assert f"\n{section}\n" in documentation
 
 
-def as_tf_data(keys=NETWORK_INPUTS):
-    import tensorflow as tf
-
-    return tf.data.Dataset.from_tensor_slices(as_numpy(keys)).batch(2)
-
-
-def as_data_loader(keys=NETWORK_INPUTS):
-    import torch
-
-    arrays = as_numpy(keys)
-    items = [{k: torch.from_numpy(v[i]) for k, v in arrays.items()} for i in range(4)]
-    return torch.utils.data.DataLoader(items, batch_size=2)
-
-
-KINDS = (as_numpy, Batches, as_tf_data, as_data_loader)
-
-
-@pytest.mark.parametrize("data", KINDS)
-def test_takes_data_of_every_kind(model, data):
-    check_doors(model, data)
-
-
-def test_takes_data_compiled(compiled_model):
-    check_doors(compiled_model, Batches)
-
-
-def check_doors(model, data, keys=NETWORK_INPUTS):
-    options = {"batch_size": 2} if data is as_numpy else {}
-    history = model.fit(data(keys), verbose=0, **options).history
-    assert set(history) == LOGS - {"perceptual", "style"}
-    assert np.isfinite(list(history.values())).all()
-    evaluated = model.evaluate(data(keys), verbose=0, return_dict=True, **options)
-    scores = {name for name in evaluated if name.split("_")[0] in SCORES}
-    assert set(evaluated) - scores == set(history)
-    assert len(scores) == 3 * 4 + 5
-    assert evaluated["pairs"] == evaluated["pairs_0_20"] == 4
-    assert model.predict(data(keys), verbose=0, **options).shape == (4, 128, 128, 3)
-
-
-def test_prediction_leaves_pixels_outside_the_hole_alone(model):
+def test_from_preset_is_a_method_too(small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "preset")
+    model = keras_ctsdg.CTSDG.from_preset(tmp_path / "preset")
+    assert type(model) is keras_ctsdg.CTSDG
     batch = random_batch(2)
-    predicted = model.predict_on_batch(batch)
+    np.testing.assert_allclose(
+        model.predict_on_batch(batch), small_model.predict_on_batch(batch), atol=1e-6
+    )
+    assert keras_ctsdg.CTSDG.from_preset is keras_ctsdg.from_preset
+
+
+def test_bad_arguments_are_refused():
+    generator, discriminator = Generator(filters=4), Discriminator(filters=4)
+    with pytest.raises(ValueError, match="`generator` must be .*Received: generator="):
+        keras_ctsdg.CTSDG(discriminator, discriminator)
+    with pytest.raises(ValueError, match="Received: discriminator="):
+        keras_ctsdg.CTSDG(generator, generator)
+    with pytest.raises(ValueError, match="Received: edges='sharp'"):
+        keras_ctsdg.CTSDG(generator, discriminator, edges="sharp")
+    model = keras_ctsdg.CTSDG(generator, discriminator)
+    with pytest.raises(ValueError, match="Received: loss_weights=.*'holes'"):
+        model.compile(loss_weights={"holes": 1.0})
+
+
+# === Data and logs ===
+
+
+@pytest.mark.parametrize("make_data", DATA_KINDS)
+def test_runs_on_every_kind_of_data(small_model, make_data):
+    assert_runs_on(small_model, make_data)
+
+
+@pytest.mark.skipif(not EAGER_ON_TENSORFLOW, reason="the other tests run compiled")
+def test_runs_compiled():
+    assert_runs_on(make_model(run_eagerly=False), Batches)
+
+
+class EvaluateAfterEpochs(keras.callbacks.Callback):
+    """Calls `evaluate` within `fit`, as a user's callback may."""
+
+    def __init__(self, data, **options):
+        super().__init__()
+        self.data = data
+        self.options = options
+        self.logs = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.logs.append(
+            self.model.evaluate(
+                self.data, verbose=0, return_dict=True, callbacks=[], **self.options
+            )
+        )
+
+
+@pytest.mark.parametrize("make_data", [*DATA_KINDS, as_tuple])
+def test_validation_leaves_out_metrics_by_mask_ratio(small_model, make_data):
+    data = make_data()
+    options = {"batch_size": 2} if make_data in (as_numpy, as_tuple) else {}
+    # Only `fit` takes a tuple.
+    callback = EvaluateAfterEpochs(
+        data[0] if make_data is as_tuple else data, **options
+    )
+    history = small_model.fit(
+        random_batch(2),
+        verbose=0,
+        validation_data=data,
+        validation_batch_size=options.get("batch_size"),
+        callbacks=[callback],
+    ).history
+    validated = {name for name in history if name.startswith("val_")}
+    expected = LOSS_NAMES - {"perceptual", "style"} | {"psnr", "ssim", "mae"}
+    assert validated == {f"val_{name}" for name in expected}
+    (logs,) = callback.logs
+    assert len([name for name in logs if is_image_metric(name)]) == 3 * 4 + 5
+    assert logs["samples"] == logs["samples_0_20"] == 4
+    for name in expected:
+        assert history[f"val_{name}"] == [pytest.approx(logs[name], rel=1e-5)]
+
+
+def test_validation_split_leaves_them_out_too(small_model):
+    history = small_model.fit(
+        as_numpy(), validation_split=0.5, batch_size=2, verbose=0
+    ).history
+    metrics = {name for name in history if is_image_metric(name)}
+    assert metrics == {"val_psnr", "val_ssim", "val_mae"}
+
+
+def test_prediction_leaves_pixels_outside_the_hole_alone(small_model):
+    batch = random_batch(2)
+    predicted = small_model.predict_on_batch(batch)
     assert predicted.min() >= -1
     assert predicted.max() <= 1
     outside = np.broadcast_to(batch["mask"] == 0, predicted.shape)
     np.testing.assert_array_equal(predicted[outside], batch["image"][outside])
-    generated = to_numpy(model.generator(batch)["image"])
+    small_model.generator.run_eagerly = EAGER_ON_TENSORFLOW
+    generated = small_model.generator.predict_on_batch(batch)["image"]
     np.testing.assert_allclose(predicted[~outside], generated[~outside], atol=1e-5)
 
 
-def test_logs_are_the_batch_alone_and_add_up(perceptual_model):
+def test_logs_are_of_one_batch_and_add_up(perceptual_model):
     for seed in range(2):
         batch = random_batch(2, seed=seed)
         tested = perceptual_model.test_on_batch(batch, return_dict=True)
@@ -118,20 +160,23 @@ def test_logs_are_the_batch_alone_and_add_up(perceptual_model):
         assert tested == pytest.approx(again, nan_ok=True)
         logs = perceptual_model.train_on_batch(batch, return_dict=True)
         for values in (tested, logs):
-            assert {n for n in values if n.split("_")[0] not in SCORES} == LOGS
+            assert {n for n in values if not is_image_metric(n)} == LOSS_NAMES
             total = sum(LOSS_WEIGHTS[name] * values[name] for name in LOSS_WEIGHTS)
             assert values["generator_loss"] == pytest.approx(total, rel=1e-4)
 
 
-def test_every_weight_learns():
-    """But VGG's. The gammas are off zero, else the gates get nothing."""
-    model = new_model(
-        True, run_eagerly=False, generator_optimizer=keras.optimizers.Adam(1e-2)
-    )
+# === Training ===
+
+
+def test_every_weight_is_trained_but_the_perceptual_networks(perceptual_model):
+    model = perceptual_model
+    model.generator_optimizer.learning_rate = 1e-2
+    # At their initial value of 0 the gammas pass no gradient to the gates.
     fusion = model.generator.get_layer("gated_fusion")
     fusion.structure_gamma.assign(0.5)
     fusion.texture_gamma.assign(0.5)
     frozen = model.perceptual_network.get_weights()
+    # With a batch of one, batch normalization at the bottleneck sees a single pixel.
     batch = random_batch(2)
     first = model.train_on_batch(batch, return_dict=True)
     for part in ("generator", "discriminator"):
@@ -141,7 +186,7 @@ def test_every_weight_learns():
         for variable, moment in zip(variables, moments, strict=True):
             moment = to_numpy(moment.value)
             assert np.isfinite(moment).all(), variable.path
-            # Batch norm undoes the biases before it: rounding, not a gradient.
+            # Batch normalization cancels the biases before it, whose gradient is 0.
             if not variable.path.startswith("edge_conv") or "kernel" in variable.path:
                 assert np.abs(moment).max() > 0, variable.path
     for _ in range(12):
@@ -151,29 +196,37 @@ def test_every_weight_learns():
         np.testing.assert_array_equal(new, old)
 
 
-def test_both_gradients_are_taken_at_the_same_point():
-    """The discriminator's step does not depend on how far the generator goes."""
-    model = new_model(
-        generator_optimizer=keras.optimizers.SGD(0.0),
-        discriminator_optimizer=keras.optimizers.SGD(0.1),
-    )
-    start, moved = model.get_weights(), []
+def test_both_gradients_are_taken_before_either_update(small_model):
+    """The discriminator's gradient does not depend on the generator's update."""
+    start = read_state(small_model)
+    generators, gradients = [], []
     for rate in (0.0, 0.1):
-        model.set_weights(start)
-        model.generator_optimizer.learning_rate = rate
-        model.train_on_batch(random_batch(2))
-        moved.append((model.generator.get_weights(), model.discriminator.get_weights()))
-    (still, judge), (moving, same_judge) = moved
-    assert any((x != y).any() for x, y in zip(still, moving, strict=True))
-    for x, y in zip(judge, same_judge, strict=True):
-        np.testing.assert_allclose(x, y, atol=1e-6)
+        restore_state(start)
+        small_model.generator_optimizer.learning_rate = rate
+        small_model.train_on_batch(random_batch(2))
+        generators.append(small_model.generator.get_weights())
+        # After one step, Adam's first moment is a tenth of the gradient.
+        optimizer = small_model.discriminator_optimizer
+        gradients.append(
+            [
+                10 * to_numpy(v.value)
+                for v in optimizer.variables
+                if v.path.endswith("_momentum")
+            ]
+        )
+    assert any((x != y).any() for x, y in zip(*generators, strict=True))
+    assert len(gradients[0]) == len(small_model.discriminator.trainable_variables)
+    for x, y in zip(*gradients, strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-5)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_stays_finite(policy):
     keras.config.set_dtype_policy(policy)
-    model = new_model(
-        perceptual=True, run_eagerly=TRACES and policy == "mixed_bfloat16"
+    model = make_model(
+        filters=8,
+        perceptual_network=VGG16Features(weights=None),
+        run_eagerly=EAGER_ON_TENSORFLOW and policy == "mixed_bfloat16",
     )
     assert model.dtype_policy.name == policy
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
@@ -185,7 +238,7 @@ def test_mixed_precision_stays_finite(policy):
     for weight in model.get_weights():
         assert np.isfinite(weight).all()
     if scaled:
-        # A loss scale that is too large skips steps until it fits.
+        # Steps are skipped until the loss scale is small enough.
         assert float(to_numpy(model.optimizer.dynamic_scale.value)) > 0
     else:
         changes = [
@@ -195,65 +248,59 @@ def test_mixed_precision_stays_finite(policy):
         assert max(changes) > 0
 
 
-def test_saved_model_goes_on_as_it_was(tmp_path, perceptual_model):
+# === Saving ===
+
+
+def test_saved_model_resumes_training(tmp_path, perceptual_model):
     batch = random_batch(2)
     perceptual_model.train_on_batch(batch)
     perceptual_model.save(tmp_path / "model.keras")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        revived = keras.saving.load_model(tmp_path / "model.keras")
-    assert revived.edges == perceptual_model.edges
-    assert revived.get_compile_config() == perceptual_model.get_compile_config()
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.edges == perceptual_model.edges
+    assert loaded.get_compile_config() == perceptual_model.get_compile_config()
+    loaded.run_eagerly = EAGER_ON_TENSORFLOW
     expected = perceptual_model.predict_on_batch(batch)
-    np.testing.assert_allclose(revived.predict_on_batch(batch), expected, atol=1e-6)
+    np.testing.assert_allclose(loaded.predict_on_batch(batch), expected, atol=1e-6)
     for _ in range(2):
         expected = perceptual_model.train_on_batch(batch, return_dict=True)
-        logs = revived.train_on_batch(batch, return_dict=True)
+        logs = loaded.train_on_batch(batch, return_dict=True)
         assert logs == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_saved_model_holds_every_number_once(tmp_path, perceptual_model):
+def test_saved_model_holds_every_number_once(tmp_path, perceptual_model):
     path = tmp_path / "model.keras"
     perceptual_model.save(path)
     variables = perceptual_model.variables + perceptual_model.optimizer.variables
     size = sum(4 * int(np.prod(v.shape)) for v in variables)
-    # A few thousand small arrays come with headers of the file format.
+    # The file has headers for a few thousand small arrays.
     assert path.stat().st_size < 1.05 * size + 3e6
 
 
-def test_without_perceptual_network_it_says_so_once():
-    model = keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
+# === Compilation ===
+
+
+def test_compile_without_perceptual_network_warns_once():
+    model = keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4))
     with pytest.warns(UserWarning, match="without the perceptual") as caught:
         model.compile()
         assert model.perceptual_network is None
     assert len(caught) == 1
 
 
-def test_defaults_are_the_papers(model):
-    assert model.loss_weights == LOSS_WEIGHTS
+def test_defaults_are_those_of_the_paper(small_model):
+    assert small_model.loss_weights == LOSS_WEIGHTS
     for optimizer, rate in (
-        (model.generator_optimizer, 2e-4),
-        (model.discriminator_optimizer, 2e-5),
+        (small_model.generator_optimizer, 2e-4),
+        (small_model.discriminator_optimizer, 2e-5),
     ):
         assert to_numpy(optimizer.learning_rate.value) == pytest.approx(rate)
         assert (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
 
 
-def test_loss_weights_are_heeded():
-    model = new_model(loss_weights={"hole": 1.0, "adversarial": 0.0})
+def test_loss_weights_change_the_total():
+    model = make_model(loss_weights={"hole": 1.0, "adversarial": 0.0})
     logs = model.test_on_batch(random_batch(), return_dict=True)
     total = logs["hole"] + 10 * logs["valid"] + logs["intermediate"]
     assert logs["generator_loss"] == pytest.approx(total, rel=1e-4)
-
-
-def test_bad_arguments():
-    generator, discriminator = Generator(filters=8), Discriminator(filters=8)
-    with pytest.raises(ValueError, match="`generator` must be .*Received: generator="):
-        keras_ctsdg.CTSDG(discriminator, discriminator)
-    with pytest.raises(ValueError, match="Received: discriminator="):
-        keras_ctsdg.CTSDG(generator, generator)
-    with pytest.raises(ValueError, match="Received: edges='sharp'"):
-        keras_ctsdg.CTSDG(generator, discriminator, edges="sharp")
-    model = keras_ctsdg.CTSDG(generator, discriminator)
-    with pytest.raises(ValueError, match="Received: loss_weights=.*'holes'"):
-        model.compile(loss_weights={"holes": 1.0})

@@ -7,30 +7,35 @@ import pytest
 from PIL import Image
 
 import keras_ctsdg
-from keras_ctsdg.data import InpaintingDataset
-from keras_ctsdg.evaluation import PUBLISHED, evaluate_pairs, group_of, summarize
+from keras_ctsdg.data import InpaintingDataset, OnError, Split
+from keras_ctsdg.evaluation import (
+    PUBLISHED,
+    evaluate_samples,
+    mask_ratio_group,
+    summarize,
+)
 from keras_ctsdg.models import Discriminator, Generator
-from tests.common import TRACES, reference_scores
-from tests.data.common import hole, photo
+from tests.common import EAGER_ON_TENSORFLOW, reference_scores
+from tests.data.common import hole_mask, photo
 
-SHARES = (0.1, 0.3, 0.5, 0.7)
+MASK_RATIOS = (0.1, 0.3, 0.5, 0.7)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Five pictures, four masks and a model, as files."""
+    """A folder of five images, four masks and a model."""
     folder = tmp_path_factory.mktemp("evaluation")
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
     for i in range(5):
-        picture = photo((150, 140), (60 * i, 40 * i))
-        picture.save(folder / "images" / f"{i}.jpg", quality=95)
-    for i, share in enumerate(SHARES):
-        hole(128, share).save(folder / "masks" / f"{i}.png")
+        image = photo((150, 140), (60 * i, 40 * i))
+        image.save(folder / "images" / f"{i}.jpg", quality=95)
+    for i, mask_ratio in enumerate(MASK_RATIOS):
+        hole_mask(128, mask_ratio).save(folder / "masks" / f"{i}.png")
     keras.utils.set_random_seed(1)
     model = keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
     with pytest.warns(UserWarning, match="without the perceptual"):
-        model.compile(run_eagerly=TRACES)
+        model.compile(run_eagerly=EAGER_ON_TENSORFLOW)
     model.save(folder / "model.keras")
     return folder
 
@@ -47,18 +52,18 @@ def dataset(folder, **kwargs):
 
 @pytest.fixture(scope="module")
 def by_hand(folder, model):
-    """The protocol in NumPy and scikit-image, a pair at a time."""
+    """The protocol in NumPy and scikit-image, one sample at a time."""
     rows = []
     for i in range(5):
-        item = dataset(folder).item(i)
-        filled = model.predict_on_batch({k: v[None] for k, v in item.items()})[0]
-        pair = ((x.astype("float64") + 1) / 2 for x in (item["image"], filled))
-        rows.append({"share": item["mask"].mean(), **reference_scores(*pair)})
+        sample = dataset(folder).sample(i)
+        filled = model.predict_on_batch({k: v[None] for k, v in sample.items()})[0]
+        images = ((x.astype("float64") + 1) / 2 for x in (sample["image"], filled))
+        rows.append({"mask_ratio": sample["mask"].mean(), **reference_scores(*images)})
     return rows
 
 
-# Which pairs are in which group: masks come by turns.
-MEMBERS = {"0_20": (0, 4), "20_40": (1,), "40_60": (2,)}
+# The samples of each group; image i has mask i modulo 4.
+GROUP_MEMBERS = {"0_20": (0, 4), "20_40": (1,), "40_60": (2,)}
 
 
 @pytest.mark.parametrize("batch_size", [2, 5])
@@ -69,11 +74,11 @@ def test_model_evaluate_reports_the_protocol(folder, model, by_hand, batch_size)
     for metric in ("psnr", "ssim", "mae"):
         expected = np.mean([row[metric] for row in by_hand])
         assert found[metric] == pytest.approx(expected, abs=1e-4)
-        for group, members in MEMBERS.items():
+        for group, members in GROUP_MEMBERS.items():
             expected = np.mean([by_hand[i][metric] for i in members])
             assert found[f"{metric}_{group}"] == pytest.approx(expected, abs=1e-4)
-    assert found["pairs"] == 5
-    assert found["pairs_beyond_60"] == 1
+    assert found["samples"] == 5
+    assert found["samples_beyond_60"] == 1
 
 
 def test_fit_and_validate_from_files(folder, model):
@@ -91,43 +96,43 @@ def test_fit_and_validate_from_files(folder, model):
         assert history[name][0] != history[name][1]
 
 
-def test_pairs(folder, model, by_hand):
-    pairs = list(evaluate_pairs(model, dataset(folder)))
-    assert len(pairs) == 5
-    for i, (pair, row) in enumerate(zip(pairs, by_hand, strict=True)):
-        assert pair["place"] == i
-        assert pair["image"] == str(folder / "images" / f"{i}.jpg")
-        assert pair["mask"] == str(folder / "masks" / f"{i % 4}.png")
-        assert pair["mask_ratio"] == pytest.approx(row["share"])
+def test_samples(folder, model, by_hand):
+    samples = list(evaluate_samples(model, dataset(folder)))
+    assert len(samples) == 5
+    for i, (sample, row) in enumerate(zip(samples, by_hand, strict=True)):
+        assert sample["index"] == i
+        assert sample["image"] == str(folder / "images" / f"{i}.jpg")
+        assert sample["mask"] == str(folder / "masks" / f"{i % 4}.png")
+        assert sample["mask_ratio"] == pytest.approx(row["mask_ratio"])
         for metric in ("psnr", "ssim", "mae"):
-            assert pair[metric] == pytest.approx(row[metric], abs=1e-4)
-    assert len(list(evaluate_pairs(model, dataset(folder), limit=3))) == 3
+            assert sample[metric] == pytest.approx(row[metric], abs=1e-4)
+    assert len(list(evaluate_samples(model, dataset(folder), limit=3))) == 3
 
 
-def test_pairs_whose_edges_the_model_draws(folder, model, by_hand):
-    pairs = list(evaluate_pairs(model, dataset(folder, edges=None)))
-    for pair, row in zip(pairs, by_hand, strict=True):
+def test_samples_whose_edges_the_model_computes(folder, model, by_hand):
+    samples = list(evaluate_samples(model, dataset(folder, edges=None)))
+    for sample, row in zip(samples, by_hand, strict=True):
         for metric in ("psnr", "ssim", "mae"):
-            assert pair[metric] == pytest.approx(row[metric], abs=1e-4)
+            assert sample[metric] == pytest.approx(row[metric], abs=1e-4)
 
 
 def test_groups():
-    shares = (0.0, 0.2, 0.21, 0.4, 0.6, 0.61)
-    groups = [group_of(np.float32(share)) for share in shares]
+    ratios = (0.0, 0.2, 0.21, 0.4, 0.6, 0.61)
+    groups = [mask_ratio_group(np.float32(ratio)) for ratio in ratios]
     assert groups == ["0_20", "0_20", "20_40", "20_40", "40_60", "beyond_60"]
 
 
 def test_summary_of_an_empty_group():
-    pair = {"mask_ratio": 0.1, "psnr": 30.0, "ssim": 0.9, "mae": 0.01}
-    summary = summarize([{"image": "i", "mask": "m", **pair}])
-    assert summary["pairs"] == {"0_20": 1, "20_40": 0, "40_60": 0, "overall": 1}
+    scores = {"mask_ratio": 0.1, "psnr": 30.0, "ssim": 0.9, "mae": 0.01}
+    summary = summarize([{"image": "i", "mask": "m", **scores}])
+    assert summary["samples"] == {"0_20": 1, "20_40": 0, "40_60": 0, "overall": 1}
     assert summary["psnr"]["40_60"] is None
     assert summary["beyond_60"] == []
 
 
 def test_command(command, folder, by_hand, tmp_path):
-    """The table against one computed by hand, a damaged picture left out."""
-    (folder / "images" / "5.jpg").write_text("no picture")
+    """The table equals one computed by hand, without a damaged image."""
+    (folder / "images" / "5.jpg").write_text("not an image")
     try:
         code, stdout, stderr = command(
             *("evaluate", folder / "model.keras", "--out", tmp_path / "out"),
@@ -139,10 +144,10 @@ def test_command(command, folder, by_hand, tmp_path):
     assert code == 0, stderr
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     for metric in ("psnr", "ssim", "mae"):
-        for group, members in {**MEMBERS, "overall": range(5)}.items():
+        for group, members in {**GROUP_MEMBERS, "overall": range(5)}.items():
             expected = np.mean([by_hand[i][metric] for i in members])
             assert report[metric][group] == pytest.approx(expected, abs=1e-4)
-    assert report["pairs"] == {"0_20": 2, "20_40": 1, "40_60": 1, "overall": 5}
+    assert report["samples"] == {"0_20": 2, "20_40": 1, "40_60": 1, "overall": 5}
     assert len(report["beyond_60"]) == 1
     assert list(report["skipped"]) == [str(folder / "images" / "5.jpg")]
     text = (tmp_path / "out" / "evaluation.txt").read_text()
@@ -151,7 +156,7 @@ def test_command(command, folder, by_hand, tmp_path):
         f"{report['ssim']['20_40']:.4f}",
         "31.47",
         "0.830",
-        "Beyond 60 %, overall only: 1: ",
+        "Beyond 60 %, only in overall: 1: ",
         "Skipped: 1: ",
     ):
         assert part in text
@@ -162,22 +167,32 @@ def test_command(command, folder, by_hand, tmp_path):
     assert [row[:2] for row in rows if row[0] == "psnr"] == [
         ["psnr", name] for name in ("this model", *PUBLISHED)
     ]
-    with open(tmp_path / "out" / "pairs.csv", newline="") as file:
-        assert len(list(csv.DictReader(file))) == 5
-    with Image.open(tmp_path / "out" / "best_median_worst.png") as sheet:
-        assert sheet.width == 3 * 136 + 8
-        assert sheet.height == 20 + 6 * (128 + 8 + 20)
+    with open(tmp_path / "out" / "samples.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["index"] for row in rows] == list("01234")
+    with Image.open(tmp_path / "out" / "best_median_worst.png") as grid:
+        assert grid.width == 3 * 136 + 8
+        assert grid.height == 20 + 6 * (128 + 8 + 20)
 
 
-def test_command_tells_errors_in_a_line(command, folder, tmp_path):
+def test_command_reports_errors_in_a_line(command, folder, tmp_path):
     arguments = ["evaluate", folder / "model.keras", "--out", tmp_path / "out"]
     for more, message in (
-        ([], "Pass --images, or --celeba."),
+        ([], "Pass --images or --celeba."),
         (["--images", tmp_path / "none"], "that exists. Received: images="),
-        (["--celeba", tmp_path, "--images", tmp_path], "brings its own pictures"),
+        (["--celeba", tmp_path, "--images", tmp_path], "its own images and masks"),
     ):
         code, _, stderr = command(*arguments, *more)
         assert code == 1
         assert message in stderr
         assert "Traceback" not in stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["--split", "--on-error"])
+def test_command_lists_the_choices_of_an_option(command, folder, tmp_path, option):
+    arguments = ["evaluate", folder / "model.keras", "--out", tmp_path / "out"]
+    code, _, stderr = command(*arguments, "--images", folder, option, "none")
+    assert code == 2
+    for choice in {"--split": Split, "--on-error": OnError}[option]:
+        assert f"'{choice}'" in stderr

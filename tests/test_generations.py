@@ -1,4 +1,4 @@
-"""Files that earlier code wrote load, fill and go on training."""
+"""Files that earlier versions wrote load, fill and train."""
 
 from pathlib import Path
 
@@ -15,7 +15,8 @@ GENERATIONS = sorted(path.name for path in FOLDER.iterdir() if path.name.isdigit
 PRESETS = ("preset_float32", "preset_float16")
 
 
-def expected(generation):
+def read_expected(generation):
+    """Return the fills and losses of a generation's models."""
     with np.load(FOLDER / generation / "expected.npz") as arrays:
         return dict(arrays)
 
@@ -26,14 +27,14 @@ def assert_fills(model, filled):
     )
 
 
-def test_there_is_a_generation():
+def test_first_generation_is_tested():
     assert "1" in GENERATIONS
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_model_file_fills_and_goes_on_training(generation, backend):
-    numbers = expected(generation)
+def test_model_file_fills_and_resumes_training(generation, backend):
+    numbers = read_expected(generation)
     model = keras.saving.load_model(FOLDER / generation / f"{backend}.keras")
     assert (model.edges, model.sigma) == ("wrapped", 1.5)
     assert int(model.optimizer.iterations.numpy()) == 2
@@ -50,7 +51,7 @@ def test_model_file_fills_and_goes_on_training(generation, backend):
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_preset_fills_and_trains(generation, preset):
-    numbers = expected(generation)
+    numbers = read_expected(generation)
     model = keras_ctsdg.from_preset(FOLDER / generation / preset)
     assert (model.edges, model.sigma) == ("wrapped", 1.5)
     assert_fills(model, numbers[f"{preset}/filled"])

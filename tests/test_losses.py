@@ -10,23 +10,23 @@ HALF_HOLE = np.array([1.0, 0, 0, 0]).reshape(1, 2, 2, 1).astype("float32")
 LOG_2 = np.log(2.0)
 
 
-def test_hole_and_valid_loss_share_the_absolute_error():
+def test_hole_and_valid_loss_split_the_absolute_error():
     assert_close(losses.hole_loss(ONE, -ONE, HALF_HOLE), 2 / 4, 1e-6)
     assert_close(losses.valid_loss(ONE, -ONE, HALF_HOLE), 2 * 3 / 4, 1e-6)
 
 
 def test_gram_matrix_by_hand():
-    # Channel 0 is 1 and channel 1 is 2 at all 4 places; C * H * W is 8.
+    # Channel 0 is 1 and channel 1 is 2 at all 4 pixels; C * H * W is 8.
     features = np.stack([np.ones((1, 2, 2)), 2 * np.ones((1, 2, 2))], -1)
     expected = np.array([[[4, 8], [8, 16]]]) / 8
     assert_close(losses.gram_matrix(features), expected, 1e-6)
 
 
 def test_perceptual_and_style_loss_sum_over_levels():
-    features, truth = [ONE, 3 * ONE], [0 * ONE, ONE]
-    assert_close(losses.perceptual_loss(features, truth), 1 + 2, 1e-6)
+    features, target_features = [ONE, 3 * ONE], [0 * ONE, ONE]
+    assert_close(losses.perceptual_loss(features, target_features), 1 + 2, 1e-6)
     # Gram matrices: 4 / 12 against 0, and 9 * 4 / 12 against 4 / 12.
-    grams = [losses.gram_matrix(level) for level in truth]
+    grams = [losses.gram_matrix(level) for level in target_features]
     assert_close(losses.style_loss(features, grams), 1 / 3 + 8 / 3, 1e-5)
 
 
@@ -51,14 +51,14 @@ def test_adversarial_and_intermediate_loss():
     assert_close(loss, LOG_2 + 2, 1e-6)
 
 
-def test_discriminator_loss_is_of_four_terms():
+def test_discriminator_loss_has_four_terms():
     zeros = np.zeros((1, 2, 2, 1), "float32")
     undecided = {"patch_logits": zeros, "edge_logits": zeros}
     loss = losses.discriminator_loss(undecided, undecided, HALF_HOLE)
     assert_close(loss, 4 * LOG_2, 1e-6)
-    # log(3): real patches cost log(4 / 3), fake ones log(4).
-    sure = {"patch_logits": zeros + np.log(3), "edge_logits": zeros}
-    loss = losses.discriminator_loss(sure, undecided, HALF_HOLE)
+    # The sigmoid of log(3) is 3 / 4, so real patches cost log(4 / 3).
+    confident = {"patch_logits": zeros + np.log(3), "edge_logits": zeros}
+    loss = losses.discriminator_loss(confident, undecided, HALF_HOLE)
     assert_close(loss, np.log(4 / 3) + 3 * LOG_2, 1e-6)
 
 

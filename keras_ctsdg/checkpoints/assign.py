@@ -1,27 +1,31 @@
-"""Finds the variable of each tensor of a checkpoint, and assigns its value."""
+"""Matching of a checkpoint's tensors with variables, and assignment of values."""
 
 import numpy as np
 
 
 def match(network, state, names, argument):
-    """Finds the variable of each tensor of a source.
+    """Find the variable of each tensor of a checkpoint.
+
+    Counters of batch normalization, and the aliases under which the authors'
+    discriminator saves tensors a second time, are skipped.
 
     Args:
         network: The `keras.Model` to be filled.
-        state: Dict of the source's names and arrays, kernels as
+        state: Dict of the checkpoint's names and arrays, kernels as
             `[out, in, height, width]`.
-        names: Dict of the source's names and the paths of our variables.
-        argument: Str, what an error calls `state`.
+        names: Dict of the checkpoint's names and the paths of our variables. It must
+            cover `state` exactly.
+        argument: Str, the name of `state` in errors.
 
     Returns:
-        List of pairs (variable, array), kernels as ours are.
+        List of pairs (variable, array), kernels as `[height, width, in, out]`.
 
     Raises:
         ValueError: If tensors are missing, unexpected, of another shape or not
             finite; all are listed.
     """
     variables = {variable.path: variable for variable in network.weights}
-    state = {name: value for name, value in state.items() if not _ignored(name)}
+    state = {name: value for name, value in state.items() if not _is_skipped(name)}
     problems = [f"missing: {name}" for name in names if name not in state]
     problems += [f"unexpected: {name}" for name in state if name not in names]
     assignments = []
@@ -40,30 +44,31 @@ def match(network, state, names, argument):
             assignments.append((variable, value.reshape(variable.shape)))
     if problems:
         raise ValueError(
-            f"`{argument}` must hold the network's tensors, all and no others. "
-            f"Received: {len(state)} tensors, of which do not fit:\n  "
+            f"`{argument}` must hold exactly the network's tensors. "
+            f"Received: {len(state)} tensors with these problems:\n  "
             + "\n  ".join(problems)
         )
     return assignments
 
 
-def _ignored(name):
-    """Counters, and `features`, under which a branch's `conv1` is saved again."""
+def _is_skipped(name):
+    """Return whether a tensor is a counter, or an alias of a branch's convolution."""
     return name.endswith("num_batches_tracked") or "_branch.features." in name
 
 
 def _source_shape(shape):
-    """Our shape as the source has it: kernels turned, scalars as one element."""
+    """Return the shape that a variable of ours has in a checkpoint."""
     if len(shape) == 4:
         return (shape[3], shape[2], shape[0], shape[1])
+    # Checkpoints hold scalars as arrays of one element.
     return shape or (1,)
 
 
 def assign_weights(assignments):
-    """Assign values to variables, releasing each value.
+    """Assign values to variables and release each value.
 
     Args:
-        assignments: List of pairs (variable, array), which is empty afterwards.
+        assignments: List of pairs (variable, array). It is empty afterwards.
     """
     while assignments:
         variable, value = assignments.pop()

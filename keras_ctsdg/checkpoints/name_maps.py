@@ -1,4 +1,4 @@
-"""Which tensor of a source is which of our variables: one explicit map a source."""
+"""Name maps from each kind of checkpoint to the paths of our variables."""
 
 import re
 
@@ -15,7 +15,7 @@ _SPECTRAL = {"weight_orig": "kernel", "weight_u": "u", "weight_v": "v"}
 
 
 def generator_names():
-    """The authors' generator: `{their name: path of our variable}`."""
+    """Return the map of the authors' generator: `{their name: path of ours}`."""
     names = {}
     for stream in ("texture", "structure"):
         for i in range(1, NUM_LEVELS + 1):
@@ -53,7 +53,7 @@ def generator_names():
 
 
 def discriminator_names():
-    """The authors' discriminator: `{their name: path of our variable}`."""
+    """Return the map of the authors' discriminator: `{their name: path of ours}`."""
     names = {}
     for branch in ("texture", "structure"):
         for i in range(1, 6):
@@ -70,17 +70,20 @@ def discriminator_names():
 
 
 def vgg16_names():
-    """torchvision's VGG16 up to block 3: `{their name: path of our variable}`."""
-    places = {0: (1, 1), 2: (1, 2), 5: (2, 1), 7: (2, 2)}
-    places |= {10: (3, 1), 12: (3, 2), 14: (3, 3)}
+    """Return the map of torchvision's VGG16: `{their name: path of ours}`.
+
+    It covers blocks 1 to 3, which `VGG16Features` has.
+    """
+    convolutions = {0: (1, 1), 2: (1, 2), 5: (2, 1), 7: (2, 2)}
+    convolutions |= {10: (3, 1), 12: (3, 2), 14: (3, 3)}
     names = {}
-    for index, (block, i) in places.items():
+    for index, (block, i) in convolutions.items():
         names |= _rename(f"features.{index}", f"block{block}_conv{i}", _CONV)
     return names
 
 
 def mindspore_names(names):
-    """The MindSpore port's names: `{its name: the authors' name}`.
+    """Return the map of the MindSpore port: `{its name: the authors' name}`.
 
     Args:
         names: Dict, `generator_names()` or `discriminator_names()`.
@@ -88,8 +91,32 @@ def mindspore_names(names):
     return {_mindspore_name(name, path): name for name, path in names.items()}
 
 
+def rename_mindspore_state(state, names):
+    """Give the tensors of the MindSpore port the authors' names and shapes.
+
+    Args:
+        state: Dict of the port's names and arrays.
+        names: Dict, `generator_names()` or `discriminator_names()`.
+
+    Returns:
+        Dict of the authors' names and arrays. Unknown names are kept, so that errors
+        report them as they are in the file.
+    """
+    names = mindspore_names(names)
+    state = {names.get(name, name): value for name, value in state.items()}
+    for name, value in state.items():
+        # The port keeps the vectors of spectral normalization as columns.
+        if name.endswith(("weight_u", "weight_v")) and value.shape[1:] == (1,):
+            state[name] = value[:, 0]
+    return state
+
+
 def _mindspore_name(name, path):
-    """The port counts blocks from 0 in lists, and has MindSpore's batch norm."""
+    """Return the port's name of a tensor.
+
+    The port keeps blocks in lists, which count from 0, and its batch normalization
+    has MindSpore's names, which are those of Keras.
+    """
     stem, _, leaf = name.rpartition(".")
     if path.rpartition("/")[2] in _NORM.values():
         leaf = path.rpartition("/")[2]

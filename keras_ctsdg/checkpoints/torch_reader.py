@@ -1,30 +1,38 @@
-"""PyTorch's checkpoint files, read without running the code in them."""
+"""Reader of PyTorch's checkpoint files, which runs no code in them."""
 
 import zipfile
 
-# The authors' file has 0.2 GB; optimizers would make it three times that.
+# The authors' file has 0.2 GB, and would have three times that with optimizers.
 MAX_BYTES = 2**32
 PARTS = ("generator", "discriminator")
 
 
 def read_torch(path):
-    """Reads a PyTorch file of tensors, by the loader that runs no code.
+    """Read a PyTorch file of tensors without running code in it.
 
     Args:
         path: `pathlib.Path` of the file.
 
     Returns:
-        What the file holds, tensors as numpy arrays.
+        The content of the file, mostly nested dicts, with tensors as numpy arrays.
 
     Raises:
-        ValueError: If the file holds more than tensors, is damaged or too large.
+        ValueError: If the file holds more than tensors, is damaged, or unpacks to
+            4 GiB or more.
         ImportError: If PyTorch is not installed.
+
+    Example:
+
+    ```python
+    content = keras_ctsdg.convert.read_torch(Path("CelebA.pt"))
+    content["generator"]["ec_texture_1.conv.weight"].shape  # (64, 3, 7, 7)
+    ```
     """
     try:
         import torch
     except ImportError as error:
         raise ImportError(
-            "PyTorch's files are read by PyTorch. Install it with "
+            "Reading PyTorch files requires PyTorch. Install it with "
             f'`pip install "keras-ctsdg[torch]"`. Received: {path}'
         ) from error
     size = _unpacked_size(path)
@@ -35,11 +43,11 @@ def read_torch(path):
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    # Damage and forbidden code raise nearly anything.
+    # Damaged files and forbidden code raise errors of nearly any class.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise ValueError(
-            "A PyTorch file must be whole and hold tensors alone; code in it is not "
+            "A PyTorch file must be complete and hold only tensors; code in it is not "
             f"run. Received: {path}, {reason}"
         ) from error
     return _as_arrays(content)
@@ -59,7 +67,19 @@ def _as_arrays(content):
 
 
 def read_torch_parts(path):
-    """The authors' file: state dicts by part, and the training step."""
+    """Read the authors' file, or a bare state dict of their generator.
+
+    Args:
+        path: `pathlib.Path` of the file.
+
+    Returns:
+        Tuple of a dict `{"generator": state, "discriminator": state}`, without
+        networks that are not in the file, and of the training step, or `None`.
+
+    Raises:
+        ValueError: If the file holds no state dicts or cannot be read.
+        ImportError: If PyTorch is not installed.
+    """
     content = read_torch(path)
     parts = content
     if isinstance(content, dict) and "generator" not in content:
@@ -69,12 +89,12 @@ def read_torch_parts(path):
     ):
         raise ValueError(
             "`source` must hold the authors' state dicts. "
-            f"Received: source={path}, with {_kinds(parts)}"
+            f"Received: source={path}, with {_describe_types(parts)}"
         )
     return {part: parts[part] for part in PARTS if part in parts}, content.get("n_iter")
 
 
-def _kinds(content):
+def _describe_types(content):
     if not isinstance(content, dict):
         return type(content).__name__
     return {name: type(value).__name__ for name, value in content.items()}

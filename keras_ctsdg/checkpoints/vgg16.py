@@ -1,4 +1,7 @@
-"""Weights of VGG16 from wherever they are, each with the input it was trained on."""
+"""Reader of VGG16 weights from files, models and KerasHub's preset.
+
+Each source comes with the value range of the images that it was trained on.
+"""
 
 import os
 from pathlib import Path
@@ -13,11 +16,10 @@ LAYERS = {path.rpartition("/")[0] for path in vgg16_names().values()}
 
 
 def read_vgg16(source):
-    """Finds VGG16's weights and what their network expects.
+    """Read VGG16's weights and the input scaling that they expect.
 
     Args:
-        source: What `keras_ctsdg.models.VGG16Features` takes as `weights`, but
-            `None`.
+        source: As `weights` of `keras_ctsdg.models.VGG16Features`, except `None`.
 
     Returns:
         Tuple of a dict of our variables' paths and arrays, kernels as
@@ -25,19 +27,19 @@ def read_vgg16(source):
         `"unit"`.
 
     Raises:
-        ValueError: If `source` is none of the kinds, or can't be read.
-        OSError: If the ImageNet weights can't be fetched.
+        ValueError: If `source` is of another kind, or cannot be read.
+        OSError: If the ImageNet weights cannot be downloaded.
     """
     if isinstance(source, str) and source == "imagenet":
-        return _of_model(_imagenet_backbone())
+        return _read_model(_imagenet_backbone())
     if isinstance(source, keras.Model):
-        return _of_model(source)
+        return _read_model(source)
     if not isinstance(source, (str, os.PathLike)):
-        raise _refusal(source)
+        raise _unsupported_source(source)
     path = Path(source)
     reader = _READERS.get(path.suffix)
     if reader is None or not path.is_file():
-        raise _refusal(source)
+        raise _unsupported_source(source)
     return reader(path)
 
 
@@ -61,6 +63,8 @@ def match_vgg16(vgg, state):
 def match_torchvision_vgg16(vgg, state):
     """Find the variable of each of torchvision's tensors.
 
+    Deeper convolutions and the classifier are skipped.
+
     Args:
         vgg: A `keras_ctsdg.models.VGG16Features`.
         state: Dict of torchvision's names and arrays.
@@ -76,14 +80,7 @@ def match_torchvision_vgg16(vgg, state):
 
 
 def _torchvision_features(state):
-    """Those of torchvision's tensors of VGG16 that are not deeper than the third pool.
-
-    Args:
-        state: Dict of torchvision's names and arrays.
-
-    Returns:
-        Dict, without the deeper convolutions and the classifier.
-    """
+    """Return a state dict without the layers after VGG16's third pooling."""
     deeper = {f"features.{i}" for i in (17, 19, 21, 24, 26, 28)}
     return {
         name: value
@@ -92,10 +89,10 @@ def _torchvision_features(state):
     }
 
 
-def _refusal(source):
+def _unsupported_source(source):
     return ValueError(
-        '`weights` must be "imagenet", None, a file that exists of torchvision\'s '
-        "(.pth) or of Keras' (.h5, .keras), or a Keras model of VGG16. "
+        '`weights` must be "imagenet", None, an existing file of torchvision (.pth) '
+        "or Keras (.h5, .keras), or a Keras model of VGG16. "
         f"Received: weights={source!r}"
     )
 
@@ -107,57 +104,59 @@ def _imagenet_backbone():
         return keras_hub.models.VGGBackbone.from_preset("vgg_16_imagenet")
     except Exception as error:
         raise OSError(
-            "The ImageNet weights of VGG16 could not be fetched (KerasHub preset "
-            "`vgg_16_imagenet`). Three ways out: connect this machine once; pass a "
-            "file, `VGG16Features(weights='vgg16-397923af.pth')`; or train with "
+            "The ImageNet weights of VGG16 (KerasHub preset `vgg_16_imagenet`) could "
+            "not be downloaded. Connect to the internet once, pass a file such as "
+            "`VGG16Features(weights='vgg16-397923af.pth')`, or train with "
             "`perceptual_network=None`. Received: weights='imagenet'"
         ) from error
 
 
-# === Kinds of sources ===
+# === Sources ===
+# Each reader returns a state dict and the input scaling, as `read_vgg16` does.
 
 
-def _of_model(model):
-    """A model that names its layers as Keras, KerasHub and KerasCV do."""
+def _read_model(model):
+    """Read a model whose layers have the names of Keras, KerasHub and KerasCV."""
     module = type(model).__module__
     if hasattr(model, "input_scaling"):  # A `VGG16Features`
         scaling = model.input_scaling
     elif module.startswith("keras_hub."):
-        scaling = "as_is"  # A conversion of torchvision's.
+        scaling = "as_is"  # KerasHub converted torchvision's weights.
     else:
         scaling = "unit" if module.startswith("keras_cv.") else "caffe"
     state = {}
     for layer in model.layers:
         if layer.name in LAYERS and len(layer.get_weights()) == 2:
-            state |= _of_layer(layer.name, *layer.get_weights())
+            state |= _to_source_layout(layer.name, *layer.get_weights())
     return state, scaling
 
 
-def _of_layer(name, kernel, bias):
+def _to_source_layout(name, kernel, bias):
+    # The matching reports kernels of another rank.
     if kernel.ndim == 4:
         kernel = kernel.transpose(3, 2, 0, 1)
     return {f"{name}/kernel": kernel, f"{name}/bias": bias}
 
 
-def _of_torchvision(path):
+def _read_torchvision(path):
     names = vgg16_names()
     state = _torchvision_features(read_torch(path))
     return {names.get(name, name): value for name, value in state.items()}, "as_is"
 
 
-def _of_keras(path):
-    """Keras' safe mode lets the file bring no code."""
+def _read_keras_file(path):
+    """Read a `.keras` file, in Keras' safe mode, which runs no code of the file."""
     try:
         model = keras.saving.load_model(path, compile=False)
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(
-            f"`weights` can't be read: {error}. Received: weights={path}"
+            f"`weights` cannot be read: {error}. Received: weights={path}"
         ) from error
-    return _of_model(model)
+    return _read_model(model)
 
 
-def _of_h5(path):
-    """Numbers alone: a model in such a file may hold code, which is not looked at."""
+def _read_h5(path):
+    """Read the arrays of an `.h5` file, but no model, which could hold code."""
     import h5py
 
     state = {}
@@ -179,15 +178,15 @@ def _of_h5(path):
             file.visititems(collect)
     except OSError as error:
         raise ValueError(
-            f"`weights` can't be read: {error}. Received: weights={path}"
+            f"`weights` cannot be read: {error}. Received: weights={path}"
         ) from error
     return state, "caffe"
 
 
 _READERS = {
-    ".pth": _of_torchvision,
-    ".pt": _of_torchvision,
-    ".h5": _of_h5,
-    ".hdf5": _of_h5,
-    ".keras": _of_keras,
+    ".pth": _read_torchvision,
+    ".pt": _read_torchvision,
+    ".h5": _read_h5,
+    ".hdf5": _read_h5,
+    ".keras": _read_keras_file,
 }

@@ -1,3 +1,3 @@
-from keras_ctsdg.cli import main
+from _keras_ctsdg_command import main
 
 main()

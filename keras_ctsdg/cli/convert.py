@@ -1,8 +1,21 @@
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from keras_ctsdg.cli._console import console, print_line
+from keras_ctsdg.convert import convert_checkpoint
+from keras_ctsdg.presets.files import (
+    DTYPES,
+    METADATA,
+    RECORD,
+    is_preset_name,
+    read_json,
+    weights_size,
+)
+
+Dtype = StrEnum("Dtype", DTYPES)
 
 
 def convert(
@@ -13,42 +26,32 @@ def convert(
     destination: Annotated[
         str,
         typer.Argument(
-            help="Name to install it under, such as `celeba`, or path of a folder."
+            help="Name to install the preset under, such as `celeba`, or path of a "
+            "folder."
         ),
     ],
     dtype: Annotated[
-        str, typer.Option(help="`float16` for half the size.")
-    ] = "float32",
+        Dtype, typer.Option(help="Stored as; float16 halves the size.")
+    ] = Dtype.float32,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a preset that is there.")
+        bool, typer.Option("--overwrite", help="Replace an existing preset.")
     ] = False,
 ):
-    """Make a preset of a checkpoint of the original implementations, once.
+    """Convert a checkpoint of the original implementations to a preset, once.
 
-    From then on it is loaded by its name, on every backend and without a network.
+    Afterwards the preset loads by its name, on every backend and without a network
+    connection.
     """
-    from keras_ctsdg.convert import convert_checkpoint
-    from keras_ctsdg.presets.files import (
-        METADATA,
-        RECORD,
-        is_name,
-        read_text,
-        weights_size,
-    )
-
-    console = Console()
     with console.status(f"Converting {source}"):
-        folder = convert_checkpoint(source, destination, dtype, overwrite)
-    record = read_text(folder, METADATA)[RECORD]
-    numbers = ", ".join(f"{k} {n:,}" for k, n in record["parameters"].items())
+        folder = convert_checkpoint(source, destination, dtype.value, overwrite)
+    record = read_json(folder, METADATA)[RECORD]
+    counts = ", ".join(f"{k} {n:,}" for k, n in record["parameters"].items())
+    name = destination if is_preset_name(destination) else str(folder)
     for line in (
-        f"{record['source']['format']} checkpoint; parameters: {numbers}",
+        f"{record['source']['format']} checkpoint; parameters: {counts}",
         f"Expects edges {record['edges']!r}, upsampling {record['upsampling']!r}",
         f"Training steps: {record.get('step', 'not recorded')}",
         f"Written to {folder}, {weights_size(folder) / 1e6:.0f} MB",
+        f"model = keras_ctsdg.from_preset({name!r})",
     ):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    name = destination if is_name(destination) else str(folder)
-    console.print(
-        f"model = keras_ctsdg.from_preset({name!r})", markup=False, soft_wrap=True
-    )
+        print_line(line)

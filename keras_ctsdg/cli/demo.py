@@ -1,52 +1,52 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from keras_ctsdg import list_presets
+from keras_ctsdg.cli._console import print_line
+from keras_ctsdg.cli._options import options_from
+from keras_ctsdg.demo import serve
+from keras_ctsdg.inpainting import InpaintOptions
 
 
+@options_from(InpaintOptions, "memory_limit")
 def demo(
     presets: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Presets to choose from: names, folders or `.keras` files. All that "
-            "are installed, if none is given.",
+            help="Presets to choose from: names, folders or `.keras` files. Without "
+            "any, all installed ones.",
         ),
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="0 takes any that is free.")
+        int, typer.Option(min=0, max=65535, help="0 takes any free port.")
     ] = 7860,
     open_browser: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
+        bool, typer.Option("--open/--no-open", help="Open the demo in the browser.")
     ] = True,
-    memory_limit: Annotated[
-        float, typer.Option(help="Gigabytes for the network.")
-    ] = 3.0,
     max_upload_mb: Annotated[
-        int, typer.Option(min=1, help="The largest file that is taken.")
+        int, typer.Option(min=1, help="Megabytes of the largest accepted file.")
     ] = 50,
     max_megapixels: Annotated[
-        float, typer.Option(min=0.1, help="The largest picture that is taken.")
+        float, typer.Option(min=0.1, help="Megapixels of the largest accepted image.")
     ] = 64,
+    **options,
 ):
-    """Show a page in the browser: drop a picture, paint the hole, see it filled.
+    """Open a demo in the browser: drop a photo, paint over what should go, fill it.
 
-    It is on 127.0.0.1 alone and asks no other machine for anything. Needs the
-    extra `demo`. Ctrl-C ends it, and what was uploaded is gone.
+    The demo runs on 127.0.0.1 alone and contacts no other machine. It needs the
+    extra `demo`. Ctrl-C stops it and deletes all uploads.
     """
-    from keras_ctsdg import list_presets
-    from keras_ctsdg.demo import serve
-
     if not presets:
         known = list_presets().items()
-        presets = [name for name, about in known if about["installed"]]
-    console = Console()
+        presets = [name for name, entry in known if entry["installed"]]
     serve(
         presets,
         port,
         open_browser,
-        memory_limit,
-        max_upload_mb,
-        max_megapixels,
-        tell=lambda line: console.print(line, highlight=False, soft_wrap=True),
+        max_upload_mb=max_upload_mb,
+        max_megapixels=max_megapixels,
+        log=print_line,
+        **options,
     )
-    console.print("\nEnded.")
+    print_line("\nStopped.")

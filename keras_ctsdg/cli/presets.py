@@ -1,13 +1,16 @@
-from rich.console import Console
 from rich.table import Table
+
+from keras_ctsdg.cli._console import console, print_line
+from keras_ctsdg.presets import list_presets
 
 
 def presets():
-    """List the presets: what they are, their size and licence, what is installed."""
-    from keras_ctsdg.presets import list_presets
+    """List the presets: what they are, size, license, and whether they are installed.
 
-    console = Console()
-    table = Table("name", "what it is", "size", "licence", "installed")
+    For one that is not installed, it says where its checkpoint is published and how
+    to convert it.
+    """
+    table = Table("name", "description", "size", "license", "installed")
     table.columns[2].justify = "right"
     entries = list_presets()
     for name, entry in entries.items():
@@ -21,9 +24,8 @@ def presets():
     console.print(table)
     for name, entry in entries.items():
         if entry["installed"]:
-            lines = [f"{name}: {entry['path']}"]
-        else:
-            lines = [f"{name}: keras-ctsdg convert CHECKPOINT {name}"]
-            lines += [f"  {who}: {url}" for who, url in entry["published"].items()]
-        for line in lines:
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            print_line(f"{name}: {entry['path']}")
+            continue
+        print_line(f"{name}: keras-ctsdg convert CHECKPOINT {name}")
+        for publisher, url in entry["published"].items():
+            print_line(f"  {publisher}: {url}")

@@ -1,173 +1,44 @@
 from pathlib import Path
 from typing import Annotated
 
+import keras
 import typer
-from rich.console import Console
 
+from keras_ctsdg import CTSDG, callbacks, data, models
+from keras_ctsdg.cli._console import error_console, print_line
+from keras_ctsdg.cli._options import options_from
+from keras_ctsdg.cli._train_options import CropChoice, TrainOptions
 from keras_ctsdg.cli.data import open_dataset
-
-Rate = Annotated[float, typer.Option(min=0.0)]
-Tenth = Annotated[
-    float | None,
-    typer.Option(min=0.0, help="A tenth of the generator's, if not given."),
-]
-Weight = Annotated[float, typer.Option(min=0.0, help="Weight of this loss.")]
-Count = Annotated[int, typer.Option(min=1)]
-Source = Annotated[Path | None, typer.Option(help="Folder or zip of pictures.")]
-Masks = Annotated[
-    Path | None, typer.Option(help="Folder or zip of masks; white is the hole.")
-]
+from keras_ctsdg.training.optimizer import get_optimizer
+from keras_ctsdg.training.verbosity import resolve_verbosity
 
 
+@options_from(TrainOptions)
 def train(
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    images: Source = None,
-    masks: Masks = None,
-    celeba: Annotated[
-        Path | None, typer.Option(help="Folder of CelebA, in place of the two.")
-    ] = None,
-    validation_images: Source = None,
-    validation_masks: Masks = None,
-    image_size: Annotated[int, typer.Option(min=128, help="Side in pixels.")] = 256,
-    batch_size: Count = 6,
-    steps: Annotated[int, typer.Option(min=0)] = 350_000,
-    fine_tuning_steps: Annotated[int, typer.Option(min=0)] = 150_000,
-    steps_per_epoch: Annotated[
-        int, typer.Option(min=1, help="An epoch ends with a sheet and a backup.")
-    ] = 1000,
-    learning_rate: Rate = 2e-4,
-    fine_tuning_learning_rate: Rate = 5e-5,
-    discriminator_learning_rate: Tenth = None,
-    fine_tuning_discriminator_learning_rate: Tenth = None,
-    hole_weight: Weight = 60.0,
-    valid_weight: Weight = 10.0,
-    perceptual_weight: Weight = 0.1,
-    style_weight: Weight = 250.0,
-    adversarial_weight: Weight = 0.1,
-    intermediate_weight: Weight = 1.0,
-    vgg: Annotated[
-        str,
-        typer.Option(
-            help="`imagenet`, a file of VGG16's weights, or `none` for no such losses."
-        ),
-    ] = "imagenet",
-    filters: Annotated[int, typer.Option(min=4, help="Width; 64 is full.")] = 64,
-    upsampling: str = "half_pixel",
-    edges: str = "clean",
-    sigma: Annotated[float, typer.Option(help="Width of Canny's Gaussian.")] = 2.0,
-    edges_on_device: Annotated[
-        bool,
-        typer.Option(
-            "--edges-on-device", help="The model draws gray and edges, not the workers."
-        ),
-    ] = False,
-    horizontal_flip: bool = False,
-    mask_ratio: Annotated[
-        tuple[float, float], typer.Option(help="Of masks drawn at random.")
-    ] = (0.1, 0.4),
-    policy: Annotated[str, typer.Option(help="Such as `mixed_bfloat16`.")] = "float32",
-    workers: Count = 2,
-    processes: Annotated[
-        bool, typer.Option(help="Workers are processes, not threads.")
-    ] = False,
-    on_error: Annotated[
-        str, typer.Option(help="`skip` goes on without unreadable files.")
-    ] = "raise",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a finished training.")
     ] = False,
+    **options,
 ):
-    """Train a CTSDG on pictures and masks; the defaults are the paper's.
+    """Train a CTSDG on images and masks. The defaults are the paper's.
 
-    Writes model.keras, history.csv and sheets of samples after each epoch. If it
-    is interrupted, the same command goes on after the last whole epoch. Without
-    masks they are drawn at random.
+    Writes model.keras, history.csv and, after each epoch, a grid of samples. Run
+    again after an interruption, the same command continues from the last complete
+    epoch. Without --masks, masks are random.
     """
-    import keras
-
-    from keras_ctsdg import CTSDG, callbacks, data, models
-    from keras_ctsdg.training.optimizer import get_optimizer
-
-    model_path, backup = out / "model.keras", out / "backup"
-    if model_path.exists() and not backup.exists() and not overwrite:
-        raise ValueError(
-            "--out must not hold a finished training, unless with --overwrite. "
-            f"Received: --out {out}"
-        )
-    epochs = -(-steps // steps_per_epoch)
-    total = epochs - (-fine_tuning_steps // steps_per_epoch)
-    if total == 0:
-        raise ValueError("There must be steps to train. Received: --steps 0")
-    if validation_images is None and validation_masks is not None:
-        raise ValueError(
-            "--validation-masks needs --validation-images. "
-            f"Received: --validation-masks {validation_masks}"
-        )
-    if celeba is not None and validation_images is not None:
-        raise ValueError(
-            "--celeba brings its own validation. Received: "
-            f"--validation-images {validation_images} --celeba {celeba}"
-        )
-    keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy(policy)
-    if celeba is None and masks is None:
-        masks = data.RandomIrregularMasks(mask_ratio, seed)
-    shared = {
-        "batch_size": batch_size,
-        "image_size": image_size,
-        **({"edges": None} if edges_on_device else {"edges": edges, "sigma": sigma}),
-        "on_error": on_error,
-        "workers": workers,
-        "use_multiprocessing": processes,
-    }
-    dataset = open_dataset(
-        images,
-        masks,
-        celeba,
-        "train",
-        horizontal_flip=horizontal_flip,
-        steps_per_epoch=steps_per_epoch,
-        seed=seed,
-        **shared,
-    )
-    validation = None
-    if celeba is not None:
-        validation = data.celeba(celeba, "valid", **shared)
-    elif validation_images is not None:
-        if validation_masks is None:
-            validation_masks = data.RandomIrregularMasks(mask_ratio, seed)
-        validation = data.InpaintingDataset(
-            validation_images, validation_masks, shuffle=False, **shared
-        )
-    model = CTSDG(
-        models.Generator(filters=filters, upsampling=upsampling),
-        models.Discriminator(filters=filters),
-        edges=edges,
-        sigma=sigma,
-    )
-    model.compile(
-        generator_optimizer=get_optimizer(None, learning_rate),
-        discriminator_optimizer=get_optimizer(
-            None,
-            learning_rate / 10
-            if discriminator_learning_rate is None
-            else discriminator_learning_rate,
-        ),
-        loss_weights={
-            "hole": hole_weight,
-            "valid": valid_weight,
-            "perceptual": perceptual_weight,
-            "style": style_weight,
-            "adversarial": adversarial_weight,
-            "intermediate": intermediate_weight,
-        },
-        perceptual_network=None if vgg == "none" else models.VGG16Features(vgg),
-    )
-    console = Console()
-    console.print(
-        f"{epochs} epochs of {steps_per_epoch} steps, then {total - epochs} of "
-        f"fine-tuning; {len(dataset.images)} pictures, {batch_size} a step."
+    options = TrainOptions(**options)
+    _check_output(out, overwrite)
+    _check_validation(options)
+    first_stage, epochs = _count_epochs(options)
+    keras.utils.set_random_seed(options.seed)
+    keras.config.set_dtype_policy(options.policy)
+    dataset, validation = _open_datasets(options)
+    model = _make_model(options)
+    print_line(
+        f"{first_stage} epochs of {options.steps_per_epoch} steps, then "
+        f"{epochs - first_stage} of fine-tuning; {len(dataset.images)} images, "
+        f"{options.batch_size} in a batch."
     )
     out.mkdir(parents=True, exist_ok=True)
     samples = (dataset if validation is None else validation)[0]
@@ -175,28 +46,143 @@ def train(
         with callbacks.GracefulInterrupt() as interrupt:
             model.fit(
                 dataset,
-                epochs=total,
+                epochs=epochs,
                 validation_data=validation,
+                verbose=resolve_verbosity(),
                 callbacks=[
                     interrupt,
-                    callbacks.FineTuning(
-                        epochs,
-                        fine_tuning_learning_rate,
-                        fine_tuning_discriminator_learning_rate,
-                    ),
-                    callbacks.Throughput(batch_size),
-                    callbacks.SampleGrid(out / "samples", samples),
-                    callbacks.ResumableCSVLogger(out / "history.csv"),
-                    keras.callbacks.ModelCheckpoint(model_path),
-                    # Last: an epoch counts once all of its files are written.
-                    keras.callbacks.BackupAndRestore(backup, double_checkpoint=True),
+                    *_make_callbacks(out, options, first_stage, samples),
                 ],
             )
     except KeyboardInterrupt:
-        Console(stderr=True).print(
-            "\nInterrupted. The same command goes on after the last whole epoch."
+        error_console.print(
+            "\nInterrupted. Run the same command again to continue from the last "
+            "complete epoch.",
+            soft_wrap=True,
         )
         raise typer.Exit(130) from None
     for name, reason in dataset.skipped.items():
-        console.print(f"Skipped {name}: {reason}", markup=False, soft_wrap=True)
-    console.print(f"Written to {out}", highlight=False, soft_wrap=True)
+        print_line(f"Skipped {name}: {reason}")
+    print_line(f"Written to {out}")
+
+
+def _check_output(out, overwrite):
+    is_finished = (out / "model.keras").exists() and not _backup_folder(out).exists()
+    if is_finished and not overwrite:
+        raise ValueError(
+            "--out must not hold a finished training, unless with --overwrite. "
+            f"Received: --out {out}"
+        )
+
+
+def _check_validation(options):
+    images, masks = options.validation_images, options.validation_masks
+    if images is None and masks is not None:
+        raise ValueError(
+            "--validation-masks needs --validation-images. "
+            f"Received: --validation-masks {masks}"
+        )
+    if options.celeba is not None and images is not None:
+        raise ValueError(
+            "--celeba has its own validation images. Received: "
+            f"--validation-images {images} --celeba {options.celeba}"
+        )
+
+
+def _count_epochs(options):
+    """Return the number of epochs of the first stage and of both stages."""
+    # Rounded up
+    first_stage = -(-options.steps // options.steps_per_epoch)
+    epochs = first_stage - (-options.fine_tuning_steps // options.steps_per_epoch)
+    if epochs == 0:
+        raise ValueError(
+            "--steps or --fine-tuning-steps must be positive. "
+            "Received: --steps 0 --fine-tuning-steps 0"
+        )
+    return first_stage, epochs
+
+
+def _open_datasets(options):
+    """Return the training data and the validation data, which may be `None`."""
+    shared = {
+        "batch_size": options.batch_size,
+        "image_size": options.image_size,
+        "on_error": options.on_error,
+        "workers": options.workers,
+        "use_multiprocessing": options.processes,
+        "edges": None,
+    }
+    if not options.edges_on_device:
+        shared |= {"edges": options.edges, "sigma": options.sigma}
+    is_whole = options.crop == CropChoice.NONE
+    random_masks = data.RandomIrregularMasks(options.mask_ratio, options.seed)
+    masks = options.masks
+    if options.celeba is None and masks is None:
+        masks = random_masks
+    training = open_dataset(
+        options.images,
+        masks,
+        options.celeba,
+        "train",
+        crop=None if is_whole else options.crop,
+        horizontal_flip=options.horizontal_flip,
+        steps_per_epoch=options.steps_per_epoch,
+        seed=options.seed,
+        **shared,
+    )
+    # Never a random crop: every epoch is validated on the same samples.
+    shared |= {"crop": None if is_whole else CropChoice.CENTER, "shuffle": False}
+    if options.celeba is not None:
+        return training, data.celeba(options.celeba, "valid", **shared)
+    if options.validation_images is None:
+        return training, None
+    masks = options.validation_masks or random_masks
+    return training, data.InpaintingDataset(options.validation_images, masks, **shared)
+
+
+def _make_model(options):
+    """Return a compiled `keras_ctsdg.CTSDG`."""
+    model = CTSDG(
+        models.Generator(filters=options.filters, upsampling=options.upsampling),
+        models.Discriminator(filters=options.filters),
+        edges=options.edges,
+        sigma=options.sigma,
+    )
+    discriminator_learning_rate = options.discriminator_learning_rate
+    if discriminator_learning_rate is None:
+        discriminator_learning_rate = options.learning_rate / 10
+    vgg = None if options.vgg == "none" else models.VGG16Features(options.vgg)
+    model.compile(
+        generator_optimizer=get_optimizer(None, options.learning_rate),
+        discriminator_optimizer=get_optimizer(None, discriminator_learning_rate),
+        loss_weights={
+            "hole": options.hole_weight,
+            "valid": options.valid_weight,
+            "perceptual": options.perceptual_weight,
+            "style": options.style_weight,
+            "adversarial": options.adversarial_weight,
+            "intermediate": options.intermediate_weight,
+        },
+        perceptual_network=vgg,
+    )
+    return model
+
+
+def _make_callbacks(out, options, first_stage, samples):
+    return [
+        callbacks.FineTuning(
+            first_stage,
+            options.fine_tuning_learning_rate,
+            options.fine_tuning_discriminator_learning_rate,
+        ),
+        callbacks.Throughput(options.batch_size),
+        callbacks.SampleGrid(out / "samples", samples),
+        callbacks.ResumableCSVLogger(out / "history.csv"),
+        keras.callbacks.ModelCheckpoint(out / "model.keras"),
+        # The backup is last, so that it has only epochs whose files are all written.
+        keras.callbacks.BackupAndRestore(_backup_folder(out), double_checkpoint=True),
+    ]
+
+
+def _backup_folder(out):
+    return out / "backup"

@@ -1,4 +1,4 @@
-"""A user's augmentation, whose random numbers belong to a picture's place."""
+"""Run a user's augmentation with random numbers that belong to a sample."""
 
 import inspect
 
@@ -6,77 +6,95 @@ import keras
 import numpy as np
 
 
-def with_rng(augment, in_processes=False):
-    """An augmentation of any kind as a callable of `(picture, rng)`.
+def as_seeded_augment(augment, use_multiprocessing=False):
+    """Return an augmentation of any kind as a callable of `(image, rng)`.
 
     Args:
-        augment: Keras layer, or callable of `picture` or of `(picture, rng)`.
-        in_processes: Bool, whether worker processes call it. Defaults to `False`.
+        augment: Keras layer, or callable of `image` or of `(image, rng)`.
+        use_multiprocessing: Bool, whether worker processes call it. Defaults to
+            `False`.
 
     Returns:
         Callable of a float32 array `[H, W, 3]` in [0, 255] and of a
         `numpy.random.Generator`; it returns such an array.
 
     Raises:
-        ValueError: If `augment` can't be called, or not in a process.
+        ValueError: If `augment` is not callable, or is a Keras layer that worker
+            processes would call on JAX.
     """
     if isinstance(augment, keras.layers.Layer):
-        if in_processes and keras.backend.backend() == "jax":
-            # It would wait for threads that a fork leaves behind.
+        if use_multiprocessing and keras.backend.backend() == "jax":
+            # JAX would wait forever for threads that do not exist after a fork.
             raise ValueError(
-                "A Keras layer as `augment` runs on JAX in threads alone. Received: "
-                f"augment={augment}, use_multiprocessing=True"
+                "A Keras layer as `augment` cannot run in worker processes on JAX; "
+                f"use threads. Received: augment={augment}, use_multiprocessing=True"
             )
-        return _LayerWithRng(augment)
+        return _SeededLayer(augment)
     if not callable(augment):
         raise ValueError(
             "`augment` must be a Keras layer or a callable. "
             f"Received: augment={augment!r}"
         )
-    try:
-        parameters = inspect.signature(augment).parameters.values()
-    except ValueError:  # Of some compiled functions nothing is known.
-        parameters = ()
-    wanted = [
-        p for p in parameters if p.default is p.empty and p.kind < p.VAR_POSITIONAL
-    ]
-    takes_rng = len(wanted) > 1 or any(p.name == "rng" for p in parameters)
-    return augment if takes_rng else _WithoutRng(augment)
+    return augment if _takes_rng(augment) else _IgnoreRng(augment)
 
 
-def call_augment(augment, picture, rng):
-    """What `with_rng(...)` makes of a picture, within its shape and range."""
-    result = np.asarray(augment(picture, rng), "float32")
-    if result.shape != picture.shape:
+def apply_augment(augment, image, rng):
+    """Augment an image and check the result.
+
+    Args:
+        augment: Callable, as `as_seeded_augment` returns it.
+        image: Float32 array `[H, W, 3]` in [0, 255].
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        Float32 array of the same shape, clipped to [0, 255].
+
+    Raises:
+        ValueError: If `augment` changes the shape.
+    """
+    result = np.asarray(augment(image, rng), "float32")
+    if result.shape != image.shape:
         raise ValueError(
-            "`augment` must return a picture of the shape it was given, "
-            f"{picture.shape}. Received: {result.shape}"
+            f"`augment` must return an image of the same shape, {image.shape}. "
+            f"Received: {result.shape}"
         )
     return np.clip(result, 0, 255)
 
 
-class _WithoutRng:
+def _takes_rng(function):
+    """Whether a callable requires two arguments or has one named `rng`."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # Some compiled functions have no signature.
+        return False
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind < p.VAR_POSITIONAL
+    ]
+    return len(required) > 1 or any(p.name == "rng" for p in parameters)
+
+
+class _IgnoreRng:
     def __init__(self, augment):
         self.augment = augment
 
-    def __call__(self, picture, rng):
-        return self.augment(picture)
+    def __call__(self, image, rng):
+        return self.augment(image)
 
 
-class _LayerWithRng:
-    """A layer, or a model of layers, whose seeds are set before each call."""
+class _SeededLayer:
+    """A layer or a model whose seed generators are set before each call."""
 
     def __init__(self, layer):
         self.layer = layer
 
-    def __call__(self, picture, rng):
+    def __call__(self, image, rng):
         seeds = [v for v in self.layer.variables if "seed_generator" in v.path]
-        # In a scope of its own: threads share the layer, but not the scope.
-        mapping = [(v, self._seed(v, rng)) for v in seeds]
+        # Threads share the layer, so that each call sets the seeds in its own scope.
+        mapping = [(v, self._random_seed(v, rng)) for v in seeds]
         with keras.StatelessScope(state_mapping=mapping):
-            result = self.layer(keras.ops.convert_to_tensor(picture), training=True)
+            result = self.layer(keras.ops.convert_to_tensor(image), training=True)
         return keras.ops.convert_to_numpy(result)
 
-    def _seed(self, variable, rng):
+    def _random_seed(self, variable, rng):
         seed = rng.integers(0, 2**31, variable.shape, dtype="int64")
         return keras.ops.convert_to_tensor(seed.astype(variable.dtype))

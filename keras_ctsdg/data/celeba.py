@@ -1,4 +1,4 @@
-"""CelebA and the NVIDIA masks, as they come."""
+"""CelebA and NVIDIA's irregular masks, read in the layout of their downloads."""
 
 from enum import StrEnum
 from pathlib import Path, PurePath
@@ -18,8 +18,8 @@ class Split(StrEnum):
 
 
 SPLITS = tuple(Split)
-PARTITIONS = ("list_eval_partition.txt", "list_eval_partitions.txt")
-PICTURES = ("img_align_celeba", "img_align_celeba.zip")
+PARTITION_FILES = ("list_eval_partition.txt", "list_eval_partitions.txt")
+IMAGES = ("img_align_celeba", "img_align_celeba.zip")
 TRAINING_MASKS = (
     "irregular_mask/disocclusion_img_mask",
     "disocclusion_img_mask",
@@ -33,34 +33,36 @@ TESTING_MASKS = (
 
 
 def celeba(root, split="train", batch_size=6, image_size=256, **kwargs):
-    """CelebA's aligned faces under NVIDIA's irregular masks.
+    """Return CelebA's aligned faces with NVIDIA's irregular masks.
 
-    `root` is a folder that holds
+    `root` is a folder that contains
 
-    - `img_align_celeba/` or `img_align_celeba.zip`, the pictures;
-    - `list_eval_partition.txt` (or `list_eval_partitions.txt`), who belongs to which
-      split;
+    - `img_align_celeba/` or `img_align_celeba.zip`, the images;
+    - `list_eval_partition.txt` (or `list_eval_partitions.txt`), the split of each
+      image;
     - for `"train"`, `irregular_mask/disocclusion_img_mask/` or
       `irregular_mask.zip`, and for the others `mask/testing_mask_dataset/` or
       `test_mask.zip`.
 
     Args:
         root: Path of that folder.
-        split: `"train"`, in random order under random training masks; or `"valid"`
-            or `"test"`, in order, picture i under testing mask i modulo their
-            number. Defaults to `"train"`.
-        batch_size: Int. Defaults to `6`, the paper's.
-        image_size: Int or tuple `(H, W)`. Defaults to `256`: as the paper, a
-            centre crop of 178 x 178 is resized to 256 x 256.
+        split: `"train"`, in random order with random training masks; or `"valid"`
+            or `"test"`, in order, image i with testing mask i modulo their number.
+            Defaults to `"train"`.
+        batch_size: Int. Defaults to `6`, as in the paper.
+        image_size: Int or tuple `(H, W)`. Defaults to `256`: as in the paper, a
+            center crop of 178 x 178 is resized to 256 x 256.
         **kwargs: Further arguments of `keras_ctsdg.data.InpaintingDataset`, such
             as `edges="wrapped"` for weights of the original implementations.
 
     Returns:
-        `keras_ctsdg.data.InpaintingDataset`.
+        `keras_ctsdg.data.InpaintingDataset`. Its batches are dicts of float32 arrays:
+        `image` `[B, H, W, 3]` in [-1, 1], `gray` `[B, H, W, 1]` in [0, 1], `edge` and
+        `mask` `[B, H, W, 1]`, 0 or 1, where 1 in a mask marks the hole.
 
     Raises:
-        ValueError: If `split` is none of the three, a part of the layout is not
-            there, or the split names pictures that are not there.
+        ValueError: If `split` is not one of the three, a part of the layout is
+            missing, or the split names images that do not exist.
 
     Example:
 
@@ -69,34 +71,35 @@ def celeba(root, split="train", batch_size=6, image_size=256, **kwargs):
     model.evaluate(keras_ctsdg.data.celeba("celeba", split="test"))
     ```
     """
-    check_choice("split", split, Split)
+    split = check_choice("split", split, Split)
     root = Path(root)
-    training = split == "train"
-    partition = _find(root, PARTITIONS)
-    images = ImageFiles(_find(root, PICTURES))
-    masks = MaskFiles(_find(root, TRAINING_MASKS if training else TESTING_MASKS))
+    is_training = split == Split.TRAIN
+    partition = _first_existing(root, PARTITION_FILES)
+    images = ImageFiles(_first_existing(root, IMAGES))
+    mask_names = TRAINING_MASKS if is_training else TESTING_MASKS
+    masks = MaskFiles(_first_existing(root, mask_names))
     return InpaintingDataset(
-        images.select(_of_split(images, partition, split)),
+        images.select(_split_indices(images, partition, split)),
         masks,
         batch_size=batch_size,
         image_size=image_size,
-        **{"shuffle": training, **kwargs},
+        **{"shuffle": is_training, **kwargs},
     )
 
 
-def _find(root, names):
-    """The first of them that is there."""
+def _first_existing(root, names):
+    """Return the first path of `names` in `root` that exists."""
     for name in names:
         if (root / name).exists():
             return root / name
     raise ValueError(
-        f"`root` must hold {' or '.join(names)}. Received: root={root}"
-        + ("" if root.is_dir() else ", which is no folder")
+        f"`root` must contain {' or '.join(names)}. Received: root={root}"
+        + ("" if root.is_dir() else ", which is not a folder")
     )
 
 
-def _of_split(images, partition, split):
-    """Where the split's pictures stand among all."""
+def _split_indices(images, partition, split):
+    """Return the indices of the images that the partition file assigns to a split."""
     wanted = []
     for number, line in enumerate(partition.read_text().splitlines(), start=1):
         words = line.split()
@@ -104,17 +107,17 @@ def _of_split(images, partition, split):
             continue
         if len(words) != 2 or words[1] not in ("0", "1", "2"):
             raise ValueError(
-                f"Line {number} of {partition} must be a picture's name and 0, 1 or "
-                f"2. Received: {line!r}"
+                f"Line {number} of {partition} must be the name of an image and 0, 1 "
+                f"or 2. Received: {line!r}"
             )
         if SPLITS[int(words[1])] == split:
             wanted.append(words[0])
-    places = {PurePath(images.name(i)).name: i for i in range(len(images))}
-    absent = [name for name in wanted if name not in places]
-    if absent or not wanted:
+    indices = {PurePath(images.name(i)).name: i for i in range(len(images))}
+    missing = [name for name in wanted if name not in indices]
+    if missing or not wanted:
         raise ValueError(
-            f"{partition} must name pictures that are there for split={split!r}. "
-            f"Received: {len(wanted)} names, of which {len(absent)} absent: "
-            f"{', '.join(absent[:5])}"
+            f"{partition} must name existing images for split={split!r}. Received: "
+            f"{len(wanted)} names, {len(missing)} of them missing: "
+            f"{', '.join(missing[:5])}"
         )
-    return [places[name] for name in wanted]
+    return [indices[name] for name in wanted]

@@ -1,79 +1,70 @@
 import os
-from enum import StrEnum
 
 import keras
 import numpy as np
-from PIL import Image
 
 from keras_ctsdg._checks import check_choice, check_positive
-from keras_ctsdg.conventions import Edges, levels_to_image
-from keras_ctsdg.data._batches import PackedBatch, is_worker, stack
-from keras_ctsdg.data._checks import (
-    check_seed,
-    check_shard,
-    check_sigma,
-    check_size,
-)
-from keras_ctsdg.data._skipped import Skipped
-from keras_ctsdg.data.augment import call_augment, with_rng
+from keras_ctsdg.conventions import STRUCTURE_KEYS, Edges, levels_to_image
+from keras_ctsdg.data._batches import WorkerBatch, is_worker_process, stack_samples
+from keras_ctsdg.data._checks import check_seed, check_shard, check_sigma, check_size
+from keras_ctsdg.data._skipped_files import OnError, SkippedFiles
+from keras_ctsdg.data.augment import apply_augment, as_seeded_augment
+from keras_ctsdg.data.crop import Crop, crop_and_resize
 from keras_ctsdg.data.edges import gray_and_edge
-from keras_ctsdg.data.images import ImageError, ImageFiles, center_box
+from keras_ctsdg.data.images import ImageError, ImageFiles
 from keras_ctsdg.data.masks import MaskFiles, RandomIrregularMasks
 
 
-class OnError(StrEnum):
-    """What a data set does about a file that cannot be used."""
-
-    RAISE = "raise"
-    SKIP = "skip"
-
-
 class InpaintingDataset(keras.utils.PyDataset):
-    """Pictures and masks, as `keras_ctsdg.CTSDG` is trained and evaluated on them.
+    """Images and masks in batches, to train and evaluate a `keras_ctsdg.CTSDG`.
 
-    What comes at a place of an epoch depends on `seed`, the epoch and the place
-    alone: not on the batch size, the workers, or where training was resumed.
+    A sample depends on `seed`, the epoch and its index alone: not on the batch size,
+    the workers, or where training was resumed.
 
     Args:
-        images: Pictures of any size: path of a folder (searched to any depth), of a
-            zip (read in place) or of a picture; or a list of paths, PIL images or
-            arrays `[H, W, 3]` (uint8, or floats in [0, 1]). They are turned as
+        images: Images of any size: path of a folder (searched to any depth), of a
+            zip (read in place) or of an image; or a list of paths, PIL images or
+            arrays `[H, W, 3]` (uint8, or floats in [0, 1]). They are rotated as
             their EXIF says; gray, palette, CMYK and 16-bit ones become RGB,
-            transparency becomes white, and of an animation the first picture
-            counts.
-        masks: From the same kinds of sources, where white marks the hole; or a
-            `keras_ctsdg.data.RandomIrregularMasks`, or `None` for its defaults.
+            transparent pixels become white, and of an animation the first frame
+            is used.
+        masks: The same kinds of sources, where white marks the hole; or a
+            `keras_ctsdg.data.RandomIrregularMasks`, which `None` stands for.
             Defaults to `None`.
-        batch_size: Int. Defaults to `6`, the paper's.
+        batch_size: Int. Defaults to `6`, as in the paper.
         image_size: Int, or tuple `(H, W)`; multiples of 128 for the network.
             Defaults to `256`.
         edges: `"clean"`, or `"wrapped"` for weights of the original
-            implementations; `None` leaves gray and edge to the model, which draws
-            them on its device, by its own `sigma`. Defaults to `"clean"`.
-        sigma: Float, the width of Canny's Gaussian in pixels. Defaults to `2.0`.
-        shuffle: Bool. `True`, for training: pictures in random order, each with a
-            random mask. `False`, for evaluation: picture i with mask i modulo the
+            implementations; with `None` the model computes gray and edge on its
+            device, with its own `sigma`. Defaults to `"clean"`.
+        sigma: Float, the standard deviation of Canny's Gaussian in pixels. Defaults
+            to `2.0`.
+        shuffle: Bool. `True`, for training: images in random order, each with a
+            random mask. `False`, for evaluation: image i with mask i modulo the
             number of masks. Defaults to `True`.
-        center_crop: Bool, whether pictures are cropped to the shape of
-            `image_size` before they are resized (bilinear, antialiased). `False`
-            stretches them. Defaults to `True`.
-        horizontal_flip: Bool, whether every other picture, at random, is
-            mirrored. Defaults to `False`.
-        augment: Keras layer, or callable of a picture or of `(picture, rng)`, a
-            float32 array `[H, W, 3]` in [0, 255] and a `numpy.random.Generator`
-            that belongs to the place and the epoch; returns the same kind. It is
-            called before edges are drawn. Defaults to `None`.
-        steps_per_epoch: Int, batches in an epoch. Defaults to as many as the
-            pictures fill. `fit`'s argument of that name takes its place, but with
-            `shuffle=False` goes on where the epoch before stopped.
+        crop: The part of an image that is resized (bilinear, antialiased) to
+            `image_size`. `"center"`: the largest box of its aspect ratio in the
+            center. `"random"`, an augmentation for training: a box of that aspect
+            ratio at a random position, with a scale uniform from `image_size` itself
+            to the largest box (which smaller images always use). `None`: the whole
+            image, stretched. Defaults to `"center"`.
+        horizontal_flip: Bool, whether a random half of the images is mirrored.
+            Defaults to `False`.
+        augment: Keras layer, or callable of an image or of `(image, rng)`: a float32
+            array `[H, W, 3]` in [0, 255] and a `numpy.random.Generator` that belongs
+            to the epoch and the index of the sample. It returns an image of the same
+            shape and range. Edges are computed afterwards. Defaults to `None`.
+        steps_per_epoch: Int, the number of batches in an epoch. Defaults to `None`:
+            each image once. The argument of `fit` with that name overrides it, but
+            with `shuffle=False` continues where the epoch before stopped.
         drop_remainder: Bool, whether a last batch that is not full is left out.
             Defaults to `False`.
         shard: Tuple `(rank, count)`: the part for one of several processes.
             Defaults to `(0, 1)`.
-        on_error: `"raise"`, or `"skip"` to go on without pictures and masks that
-            can't be used: in training the next takes its place, in evaluation
-            the picture is left out of its batch, of which one must be left. Each
-            is warned of, and listed in `skipped`. Defaults to `"raise"`.
+        on_error: `"raise"`, or `"skip"` for images and masks that cannot be used: in
+            training the next one replaces them; in evaluation the image is left out
+            of its batch, in which one image must remain. Each file is reported in a
+            warning and listed in `skipped`. Defaults to `"raise"`.
         seed: Int, not negative. Defaults to `0`.
         **kwargs: Arguments of `keras.utils.PyDataset`: `workers`,
             `use_multiprocessing` and `max_queue_size`.
@@ -81,11 +72,11 @@ class InpaintingDataset(keras.utils.PyDataset):
     Yields:
         Dict of float32 arrays: `image` `[B, H, W, 3]` in [-1, 1], `gray`
         `[B, H, W, 1]` in [0, 1], `edge` and `mask` `[B, H, W, 1]`, 0 or 1, where 1
-        in a mask marks the hole. With `edges=None`, `image` and `mask` alone.
+        in a mask marks the hole. With `edges=None`, only `image` and `mask`.
 
     Raises:
-        ValueError: If an argument breaks a rule above; later, if a picture or a
-            mask can't be used, naming it.
+        ValueError: If an argument breaks a rule above; later, if an image or a
+            mask cannot be used, naming it.
 
     Example:
 
@@ -104,7 +95,7 @@ class InpaintingDataset(keras.utils.PyDataset):
         edges="clean",
         sigma=2.0,
         shuffle=True,
-        center_crop=True,
+        crop="center",
         horizontal_flip=False,
         augment=None,
         steps_per_epoch=None,
@@ -118,190 +109,188 @@ class InpaintingDataset(keras.utils.PyDataset):
         self.batch_size = check_positive("batch_size", batch_size)
         self.image_size = check_size(image_size)
         self.edges = check_choice("edges", edges, (*Edges, None))
+        self.crop = check_choice("crop", crop, (*Crop, None))
         self.on_error = check_choice("on_error", on_error, OnError)
         self.shard = check_shard(shard)
         self.sigma = check_sigma(sigma, edges)
         if steps_per_epoch is not None:
             check_positive("steps_per_epoch", steps_per_epoch)
         self.shuffle = shuffle
-        self.center_crop = center_crop
         self.horizontal_flip = horizontal_flip
         self.augment = augment
         self._augment = None
         if augment is not None:
-            self._augment = with_rng(augment, self.use_multiprocessing)
+            self._augment = as_seeded_augment(augment, self.use_multiprocessing)
         self.steps_per_epoch = steps_per_epoch
         self.drop_remainder = drop_remainder
         self.seed = check_seed(seed)
         self.images = images if isinstance(images, ImageFiles) else ImageFiles(images)
         if masks is None:
             masks = RandomIrregularMasks(seed=seed)
-        known = isinstance(masks, (RandomIrregularMasks, MaskFiles))
-        self.masks = masks if known else MaskFiles(masks)
+        self._random_masks = isinstance(masks, RandomIrregularMasks)
+        is_source = not isinstance(masks, (RandomIrregularMasks, MaskFiles))
+        self.masks = MaskFiles(masks) if is_source else masks
         self.epoch = 0
-        self.skipped = Skipped()
-        self._orders = {}
-        self._owner = os.getpid()
+        self.skipped = SkippedFiles()
+        self._permutations = {}
+        self._main_process_id = os.getpid()
         if len(self) == 0:
             raise ValueError(
-                "There must be pictures for one batch at least, on each of the "
-                f"{self.shard[1]} shards. Received: {len(self.images)} pictures, "
+                "`images` must fill at least one batch on each of the "
+                f"{self.shard[1]} shards. Received: {len(self.images)} images, "
                 f"batch_size={batch_size}, drop_remainder={drop_remainder}"
             )
 
-    # === Places ===
+    # === Batches ===
 
     @property
-    def num_items(self):
-        """Number of pictures in an epoch of this shard."""
+    def num_samples(self):
+        """Number of samples in an epoch of this shard."""
         if self.steps_per_epoch is not None:
             return self.steps_per_epoch * self.batch_size
         rank, count = self.shard
         if self.shuffle:
-            # Equal shards: processes that train together wait for each other.
+            # Processes that train together wait for each other: equal shards.
             return len(self.images) // count
         return len(range(rank, len(self.images), count))
 
     def __len__(self):
         if self.drop_remainder:
-            return self.num_items // self.batch_size
-        return -(-self.num_items // self.batch_size)
+            return self.num_samples // self.batch_size
+        return -(-self.num_samples // self.batch_size)
 
     def __getitem__(self, index):
         first = index * self.batch_size
-        places = range(first, min(first + self.batch_size, self.num_items))
-        items = [item for item in map(self.item, places) if item is not None]
-        if not items:
-            # Keras waits for every batch, and no loss has a mean over no pictures.
-            names = [self.names(place)[0] for place in places[:5]]
+        indices = range(first, min(first + self.batch_size, self.num_samples))
+        samples = [sample for sample in map(self.sample, indices) if sample is not None]
+        if not samples:
+            # Keras waits for every batch, and an empty one has no mean loss.
+            names = [self.source_names(i)[0] for i in indices[:5]]
             raise ImageError(
-                f"A batch must hold a picture that can be used; batch {index} has none."
-                " Take another `batch_size`, or `keras-ctsdg evaluate --on-error skip`,"
-                f" which goes on. Received: batch_size={self.batch_size}, {names}"
+                f"A batch must have an image that can be used; batch {index} has none."
+                " Choose another `batch_size`, or use `keras-ctsdg evaluate --on-error"
+                f" skip`. Received: batch_size={self.batch_size}, {names}"
             )
-        batch = stack(items)
-        return PackedBatch(batch, self.skipped) if is_worker(self._owner) else batch
+        batch = stack_samples(samples)
+        is_worker = is_worker_process(self._main_process_id)
+        return WorkerBatch(batch, self.skipped) if is_worker else batch
 
     def on_epoch_end(self):
         self.epoch += 1
 
-    def pair(self, place):
-        """Which picture and which mask come at a place of this epoch.
+    # === Samples ===
+
+    def source_indices(self, index):
+        """Return which image and which mask make up a sample of this epoch.
 
         Args:
-            place: Int, at most `num_items - 1`.
+            index: Int, at most `num_samples - 1`.
 
         Returns:
-            Tuple of two ints. The second is `None` if masks are drawn.
+            Tuple of the indices in `images` and in `masks`. The second is `None` for
+            `keras_ctsdg.data.RandomIrregularMasks`.
         """
-        place = self._place_of_all(place)
-        turn, index = divmod(place, len(self.images))
-        drawn = isinstance(self.masks, RandomIrregularMasks)
+        index = self._global_index(index)
+        cycle, image_index = divmod(index, len(self.images))
         if not self.shuffle:
-            return index, None if drawn else place % len(self.masks)
-        index = int(self._order(turn)[index])
-        if drawn:
-            return index, None
-        rng = self._rng(place, "mask")
-        return index, int(rng.integers(len(self.masks)))
+            mask_index = None if self._random_masks else index % len(self.masks)
+            return image_index, mask_index
+        image_index = int(self._permutation(cycle)[image_index])
+        if self._random_masks:
+            return image_index, None
+        return image_index, int(self._rng(index, "mask").integers(len(self.masks)))
 
-    def names(self, place):
-        """What the picture and the mask at a place of this epoch are called.
+    def source_names(self, index):
+        """Return the names of the image and the mask of a sample of this epoch.
 
-        Files that are known to be skipped, as they are once the place's item was
-        asked for, are passed over like there.
+        Once the sample was loaded, the names of skipped files are those of the files
+        that replace them.
 
         Args:
-            place: Int, at most `num_items - 1`.
+            index: Int, at most `num_samples - 1`.
 
         Returns:
-            Tuple of two str.
+            Tuple of two str; the second is `"random"` for
+            `keras_ctsdg.data.RandomIrregularMasks`.
         """
-        index, mask_index = self.pair(place)
+        image_index, mask_index = self.source_indices(index)
         if self.shuffle:
-            index = self.skipped.pass_over(self.images, index)
+            image_index = self.skipped.first_usable(self.images, image_index)
         if mask_index is None:
-            return self.images.name(index), "drawn"
-        mask_index = self.skipped.pass_over(self.masks, mask_index)
-        return self.images.name(index), self.masks.name(mask_index)
+            return self.images.name(image_index), "random"
+        mask_index = self.skipped.first_usable(self.masks, mask_index)
+        return self.images.name(image_index), self.masks.name(mask_index)
 
-    def item(self, place):
-        """One picture with all that belongs to it.
+    def sample(self, index):
+        """Return a sample of this epoch.
 
         Args:
-            place: Int, at most `num_items - 1`.
+            index: Int, at most `num_samples - 1`.
 
         Returns:
-            Dict as the data set yields it, without the batch's axis; `None` if the
-            picture is left out.
+            Dict of arrays as the data set yields it, without the batch axis; `None`
+            if the image is skipped in evaluation.
         """
-        index, mask_index = self.pair(place)
-        picture = self._first_of(self.images, self._picture, index, self.shuffle)
-        if picture is None:
+        image_index, mask_index = self.source_indices(index)
+        image = self._load(self.images, self._load_image, image_index, self.shuffle)
+        if image is None:
             return None
-        place = self._place_of_all(place)
-        image = self._varied(picture, self._rng(place, "picture"))
-        structure = {}
+        index = self._global_index(index)
+        sample = {"image": self._preprocess(image, index)}
         if self.edges is not None:
-            structure = gray_and_edge(image, self.edges, self.sigma)
-            structure = dict(zip(("gray", "edge"), structure, strict=True))
+            structure = gray_and_edge(sample["image"], self.edges, self.sigma)
+            sample |= zip(STRUCTURE_KEYS, structure, strict=True)
         if mask_index is None:
-            which = (self.epoch, place) if self.shuffle else place
-            mask = self.masks(which, self.image_size)
+            key = (self.epoch, index) if self.shuffle else index
+            sample["mask"] = self.masks(key, self.image_size)
         else:
-            mask = self._first_of(self.masks, self._mask, mask_index)
-        return {"image": image, **structure, "mask": mask}
+            sample["mask"] = self._load(self.masks, self._load_mask, mask_index)
+        return sample
 
-    def _place_of_all(self, place):
-        """The place among all shards."""
+    def _global_index(self, index):
+        """Return the index of a sample among those of all shards."""
         rank, count = self.shard
-        return place * count + rank
+        return index * count + rank
 
-    def _order(self, turn):
-        """The epoch's random order; another one each time all had their turn."""
-        key = (self.epoch, turn)
-        if key not in self._orders:
-            order = self._rng(turn, "order").permutation(len(self.images))
-            self._orders = {key: order}
-        return self._orders[key]
+    def _permutation(self, cycle):
+        """Return the order of the images in one of the epoch's passes over them."""
+        key = (self.epoch, cycle)
+        if key not in self._permutations:
+            order = self._rng(cycle, "order").permutation(len(self.images))
+            self._permutations = {key: order}
+        return self._permutations[key]
 
-    def _rng(self, place, purpose):
-        kind = ("order", "mask", "picture").index(purpose)
-        return np.random.default_rng([self.seed, kind, self.epoch, place])
+    def _rng(self, index, purpose):
+        stream = ("order", "mask", "image", "crop").index(purpose)
+        return np.random.default_rng([self.seed, stream, self.epoch, index])
 
-    # === Pictures ===
+    # === Images and masks ===
 
-    def _picture(self, index):
-        height, width = self.image_size
-        picture = self.images.load(index, shrink_to=2 * max(height, width))
-        if self.center_crop:
-            picture = picture.crop(center_box(picture.size, width / height))
-        return picture.resize((width, height), Image.Resampling.BILINEAR)
+    def _load_image(self, image_index):
+        if self.crop == Crop.RANDOM:
+            # The box may be as small as `image_size` and needs the full resolution.
+            return self.images.load(image_index)
+        return self.images.load(image_index, shrink_to=2 * max(self.image_size))
 
-    def _mask(self, index):
-        return self.masks.load(index, self.image_size)
+    def _load_mask(self, mask_index):
+        return self.masks.load(mask_index, self.image_size)
 
-    def _first_of(self, files, load, index, replace=True):
-        """What is read, or what is read in its place if it can't be."""
-        for i in range(len(files) if replace else 1):
-            at = (index + i) % len(files)
-            try:
-                return load(at)
-            except ImageError as error:
-                if self.on_error == "raise":
-                    raise
-                # From a worker the batch brings the news.
-                warn = not is_worker(self._owner)
-                self.skipped.add(files.name(at), str(error), warn)
-        if replace:
-            raise ImageError(f"None can be used. Received: {list(self.skipped)[:5]}")
-        return None
+    def _load(self, files, load, index, replace=True):
+        """Load a file, or what `on_error` says in place of one that is unusable."""
+        if self.on_error == OnError.RAISE:
+            return load(index)
+        # What a worker skips is reported by the main process.
+        warn = not is_worker_process(self._main_process_id)
+        return self.skipped.load_usable(files, load, index, replace, warn)
 
-    def _varied(self, picture, rng):
-        """A picture as a float32 array in [-1, 1], flipped and augmented."""
-        image = np.asarray(picture, "float32")
+    def _preprocess(self, image, index):
+        """Crop, resize, flip and augment an image; return an array in [-1, 1]."""
+        crop_rng, rng = self._rng(index, "crop"), self._rng(index, "image")
+        size = self.image_size[::-1]
+        image = crop_and_resize(image, size, self.crop, crop_rng)
+        image = np.asarray(image, "float32")
         if self.horizontal_flip and rng.random() < 0.5:
             image = image[:, ::-1]
         if self._augment is not None:
-            image = call_augment(self._augment, image, rng)
+            image = apply_augment(self._augment, image, rng)
         return levels_to_image(image)

@@ -1,4 +1,4 @@
-"""Pictures by number, from a folder, a zip or a list; whatever their kind."""
+"""Read images of any kind by index, from a folder, a zip or a list."""
 
 import os
 import zipfile
@@ -13,29 +13,29 @@ EXTENSIONS = (
     ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .mpo .pbm .pgm .png .pnm .ppm .tif "
     ".tiff .webp"
 ).split()
-# Pillow would hand PostScript to a program of its own.
+# Without PostScript, for which Pillow would start another program.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF")
 FORMATS += ("WEBP",)
-# A zip's entry is unpacked whole; no picture within Pillow's limit needs more.
+# Members of a zip are unpacked whole; images within Pillow's limit need no more.
 MAX_BYTES = 2**30
 
 
 class ImageError(ValueError):
-    """A picture or a mask that cannot be used; the message names it."""
+    """An image or a mask that cannot be used; the message names it."""
 
 
 class ImageFiles:
-    """Pictures that are read when they are asked for.
+    """Images by index, each read when it is asked for.
 
     Args:
         source: Path of a folder (searched to any depth, in the order of the names),
-            of a zip (read in place) or of a single picture; or a list of paths,
+            of a zip (read in place) or of a single image; or a list of paths,
             `PIL.Image.Image`s or arrays: `[H, W]`, `[H, W, 3]` or `[H, W, 4]`,
             uint8, bool, or floats in [0, 1].
-        argument: Str, what errors call it. Defaults to `"images"`.
+        argument: Str, the name of the argument in errors. Defaults to `"images"`.
 
     Raises:
-        ValueError: If there is no such source, or no picture in it.
+        ValueError: If the source does not exist or contains no image.
     """
 
     def __init__(self, source, argument="images"):
@@ -43,10 +43,12 @@ class ImageFiles:
         if isinstance(source, (str, os.PathLike)):
             self.entries = _list_path(Path(source), argument)
         else:
-            self.entries = [_entry(item, i, argument) for i, item in enumerate(source)]
+            self.entries = [
+                _entry(image, i, argument) for i, image in enumerate(source)
+            ]
         if not self.entries:
             raise ValueError(
-                f"`{argument}` must hold a picture ({' '.join(EXTENSIONS)}). "
+                f"`{argument}` must contain an image ({' '.join(EXTENSIONS)}). "
                 f"Received: {argument}={source}"
             )
 
@@ -54,79 +56,81 @@ class ImageFiles:
         return len(self.entries)
 
     def name(self, index):
-        """What a picture is called: its path, or its place in the list."""
+        """Return the name of an image: its path, or its index in the list."""
         return self.entries[index].name
 
     def size(self, index):
-        """Width and height as a picture lies, without decoding it.
+        """Return the width and height of an image as stored, without decoding it.
 
         Args:
             index: Int.
 
         Raises:
-            ImageError: If it is no picture, or too large.
+            ImageError: If it is not an image, or too large.
         """
-        with self._reading(index) as picture:
-            return picture.size
+        with self._open(index) as image:
+            return image.size
 
     def select(self, indices):
-        """The same source, with a part of its pictures in the order asked for."""
+        """Return the same source with only the images of the given indices."""
         files = object.__new__(ImageFiles)
         files.argument = self.argument
         files.entries = [self.entries[i] for i in indices]
         return files
 
     def load(self, index, mode="RGB", shrink_to=None):
-        """Reads a picture: the right way up, without alpha, 8 bits a channel.
+        """Read an image upright, without alpha, with 8 bits a channel.
 
         Args:
             index: Int.
-            mode: `"RGB"`, where what is transparent turns white, or `"L"`, where
-                it turns black. Defaults to `"RGB"`.
-            shrink_to: Int, a side that suffices: a large JPEG is then decoded at a
-                half, a quarter or an eighth of its size, but no side smaller than
-                this. Defaults to the whole size.
+            mode: `"RGB"`, where transparent pixels become white, or `"L"`, where
+                they become black. Defaults to `"RGB"`.
+            shrink_to: Int, the length in pixels that no side may fall below when a
+                large JPEG is decoded at a half, a quarter or an eighth of its size.
+                Defaults to `None`, the full size.
 
         Returns:
-            `PIL.Image.Image` of that mode; of an animation, the first picture.
+            `PIL.Image.Image` of that mode; the first frame of an animation.
 
         Raises:
-            ImageError: If it is no picture, damaged or too large.
+            ImageError: If it is not an image, damaged or too large.
         """
-        with self._reading(index) as picture:
+        with self._open(index) as image:
             if shrink_to is not None:
-                picture.draft(None, (shrink_to, shrink_to))
-            # Damage is raised once only: a second try hands out half a picture.
-            picture.load()
-            return _plain(_upright(picture), mode)
+                image.draft(None, (shrink_to, shrink_to))
+            # Pillow reports damage on the first call only; later calls return the
+            # part that was decoded.
+            image.load()
+            return _convert(_turn_upright(image), mode)
 
     def load_original(self, index):
-        """Reads a picture as it lies: in its mode, with alpha, EXIF and profile.
+        """Read an image as stored: with its mode, alpha, EXIF and color profile.
 
         Args:
             index: Int.
 
         Returns:
-            `PIL.Image.Image`; of an animation, the first picture.
+            `PIL.Image.Image`; the first frame of an animation.
 
         Raises:
-            ImageError: If it is no picture, damaged or too large.
+            ImageError: If it is not an image, damaged or too large.
         """
-        with self._reading(index) as picture:
-            picture.load()
-            return picture
+        with self._open(index) as image:
+            image.load()
+            return image
 
     @contextmanager
-    def _reading(self, index):
+    def _open(self, index):
+        """Open an image and turn every error into an `ImageError` that names it."""
         entry = self.entries[index]
         try:
-            with entry.open() as picture:
-                yield picture
-        # Decoders meet damage with nearly any exception.
+            with entry.open() as image:
+                yield image
+        # Decoders raise nearly any exception on damaged files.
         except Exception as error:
             reason = str(error) or type(error).__name__
             raise ImageError(
-                f"Picture {index} of `{self.argument}` can't be read: {reason}. "
+                f"Image {index} of `{self.argument}` cannot be read: {reason}. "
                 f"Received: {entry.name}"
             ) from error
 
@@ -147,21 +151,21 @@ class _File:
 
 
 class _Archive:
-    """A zip that threads and processes may read at the same time."""
+    """A zip that threads and processes can read at the same time."""
 
     def __init__(self, path):
         self.path = path
-        self._open = (None, None)
+        self._handle = (None, None)
 
     def __getstate__(self):
-        return {"path": self.path, "_open": (None, None)}
+        return {"path": self.path, "_handle": (None, None)}
 
     def read(self, name):
-        owner, archive = self._open
-        if owner != os.getpid():
-            # After a fork the two processes would share the place in the file.
+        process_id, archive = self._handle
+        if process_id != os.getpid():
+            # A handle from before a fork shares its file position with the parent.
             archive = zipfile.ZipFile(self.path)
-            self._open = (os.getpid(), archive)
+            self._handle = (os.getpid(), archive)
         if archive.getinfo(name).file_size > MAX_BYTES:
             raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
         return archive.read(name)
@@ -181,18 +185,18 @@ class _Member:
 
 
 class _InMemory:
-    def __init__(self, picture, name):
-        self.picture = picture
+    def __init__(self, image, name):
+        self.image = image
         self.name = name
 
     def open(self):
-        if isinstance(self.picture, Image.Image):
-            return self.picture.copy()
-        levels = np.asarray(self.picture)
+        if isinstance(self.image, Image.Image):
+            return self.image.copy()
+        levels = np.asarray(self.image)
         if levels.dtype != np.uint8:
             levels = levels.astype("float64") * 255
             if not ((levels >= 0) & (levels <= 255)).all():
-                raise ValueError("its numbers are neither uint8 nor within [0, 1]")
+                raise ValueError("its values are neither uint8 nor within [0, 1]")
             levels = np.rint(levels).astype("uint8")
         return Image.fromarray(levels)
 
@@ -203,80 +207,71 @@ def _list_path(path, argument):
         return [file for file in files if file.path.is_file()]
     if not path.is_file():
         raise ValueError(
-            f"`{argument}` must be a folder, a zip or a picture that exists. "
+            f"`{argument}` must be a folder, a zip or an image that exists. "
             f"Received: {argument}={path}"
         )
     if not zipfile.is_zipfile(path):
         return [_File(path)]
     archive = _Archive(path)
     with zipfile.ZipFile(path) as opened:
-        # As folders are sorted: by parts, where `a/b` is before `a-1/c`.
+        # By parts, as folders are sorted, so that `a/b` comes before `a-1/c`.
         names = sorted(opened.namelist(), key=PurePosixPath)
     return [_Member(archive, name) for name in names if _is_listed(Path(name))]
 
 
 def _is_listed(path):
-    # macOS leaves `._name.png` in zips, which hold no picture.
+    # macOS adds files such as `._name.png` to zips, which contain no image.
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
-def _entry(item, index, argument):
+def _entry(image, index, argument):
     name = f"{argument}[{index}]"
-    if isinstance(item, (str, os.PathLike)):
-        path = Path(item)
+    if isinstance(image, (str, os.PathLike)):
+        path = Path(image)
         if not path.is_file():
             raise ValueError(f"`{name}` must be a file. Received: {name}={path}")
         return _File(path)
-    if isinstance(item, Image.Image):
-        return _InMemory(item, name)
-    shape = getattr(item, "shape", None)
+    if isinstance(image, Image.Image):
+        return _InMemory(image, name)
+    shape = getattr(image, "shape", None)
     if shape is None or not (len(shape) == 2 or shape[2:] in ((1,), (3,), (4,))):
         raise ValueError(
             f"`{name}` must be a path, a PIL image or an array [H, W], [H, W, 3] or "
-            f"[H, W, 4]. Received: {name} of type {type(item).__name__}, shape={shape}"
+            f"[H, W, 4]. Received: {name} of type {type(image).__name__}, shape={shape}"
         )
-    array = np.asarray(item)
+    array = np.asarray(image)
     return _InMemory(array[..., 0] if array.shape[2:] == (1,) else array, name)
 
 
-# === Pictures of any kind ===
+# === Conversion ===
 
 
 def _formats():
-    """Those that this Pillow was built with."""
+    """Return those of `FORMATS` that this Pillow was built with."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _upright(picture):
+def _turn_upright(image):
     try:
-        return ImageOps.exif_transpose(picture)
+        return ImageOps.exif_transpose(image)
     except (KeyError, OSError, SyntaxError, TypeError, ValueError):
-        return picture  # A damaged EXIF block leaves the picture as it lies.
+        return image  # A damaged EXIF block says nothing about the orientation.
 
 
-def _plain(picture, mode):
-    """8 bits a channel and no alpha."""
-    if picture.mode == "F":
-        raise ValueError("pictures of floating-point numbers have no known range")
-    if picture.mode.startswith("I"):
-        levels = np.asarray(picture).astype("int64")
+def _convert(image, mode):
+    """Return an image of any mode in `"RGB"` or `"L"`, without alpha."""
+    if image.mode == "F":
+        raise ValueError("images of floating-point numbers have no known range")
+    if image.mode.startswith("I"):
+        levels = np.asarray(image).astype("int64")
         if levels.min() < 0 or levels.max() > 65535:
             raise ValueError("it has more than 16 bits a channel")
-        picture = Image.fromarray(np.rint(levels / 257).astype("uint8"))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
+        image = Image.fromarray(np.rint(levels / 257).astype("uint8"))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
         background = Image.new(
-            "RGBA", picture.size, "white" if mode == "RGB" else "black"
+            "RGBA", image.size, "white" if mode == "RGB" else "black"
         )
-        picture = Image.alpha_composite(background, picture)
-    return picture.convert(mode)
-
-
-def center_box(size, aspect):
-    """The largest box of that width by height amid a picture."""
-    width, height = size
-    box_width = max(1, min(width, round(height * aspect)))
-    box_height = max(1, min(height, round(width / aspect)))
-    left, top = (width - box_width) // 2, (height - box_height) // 2
-    return left, top, left + box_width, top + box_height
+        image = Image.alpha_composite(background, image)
+    return image.convert(mode)

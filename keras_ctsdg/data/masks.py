@@ -8,69 +8,69 @@ from keras_ctsdg.data.images import ImageError, ImageFiles
 
 
 class MaskFiles:
-    """Masks that are read when they are asked for.
+    """Masks by index, each read when it is asked for.
 
     Args:
-        source: As `ImageFiles` takes it, of masks: white, 255 or 1.0, marks the
-            hole; arrays of whole numbers may say 1 instead.
+        source: As `ImageFiles` takes it, with masks as images: white, 255 or 1.0,
+            marks the hole; in integer arrays of 0 and 1, 1 marks it.
 
     Raises:
-        ValueError: If there is no such source, or no picture in it.
+        ValueError: If the source does not exist or contains no image.
     """
 
     def __init__(self, source):
         if not isinstance(source, (str, os.PathLike)):
-            source = [unscaled(item) for item in source]
+            source = [integers_to_bool(mask) for mask in source]
         self.files = ImageFiles(source, "masks")
 
     def __len__(self):
         return len(self.files)
 
     def name(self, index):
-        """What a mask is called: its path, or its place in the list."""
+        """Return the name of a mask: its path, or its index in the list."""
         return self.files.name(index)
 
     def load(self, index, size):
-        """Reads one mask.
+        """Read a mask and resize it by nearest neighbor.
 
         Args:
             index: Int.
-            size: Tuple `(H, W)`, to which it is brought by the nearest pixel.
+            size: Tuple `(H, W)`.
 
         Returns:
             Float32 array `[H, W, 1]`, 0 or 1, where 1 marks the hole.
 
         Raises:
-            ImageError: If it can't be read, or has no hole, or nothing else.
+            ImageError: If it cannot be read, has no hole, or is all hole.
         """
         gray = self.files.load(index, "L").resize(size[::-1], Image.Resampling.NEAREST)
         levels = np.asarray(gray)
         hole = levels >= 127.5
         if hole.all() or not hole.any():
             raise ImageError(
-                f"Mask {index} must have a hole (white) and a rest (black) at "
-                f"{size[0]} x {size[1]}. Received: {self.name(index)}, with levels "
+                f"Mask {index} must have both white pixels (the hole) and black ones "
+                f"at {size[0]} x {size[1]}. Received: {self.name(index)}, with levels "
                 f"from {levels.min()} to {levels.max()} of 255"
             )
         return hole[..., None].astype("float32")
 
 
-def unscaled(item):
-    """Whole numbers of 0 and 1 as what they mean."""
-    kind = getattr(getattr(item, "dtype", None), "kind", "")
-    return item > 0 if kind in ("i", "u") and item.max(initial=0) <= 1 else item
+def integers_to_bool(mask):
+    """Return an integer array of 0 and 1 as a bool array, anything else unchanged."""
+    kind = getattr(getattr(mask, "dtype", None), "kind", "")
+    return mask > 0 if kind in ("i", "u") and mask.max(initial=0) <= 1 else mask
 
 
 class RandomIrregularMasks:
-    """Irregular masks drawn at random: brush strokes, blobs and rectangles.
+    """Random irregular masks of brush strokes, ellipses and rectangles.
 
-    A mask depends on the seed and its index alone, so that it comes out the same
-    in any order and in any process.
+    A mask depends on the seed and its index alone, so that it is the same in any
+    order and in any process.
 
     Args:
-        mask_ratio: Tuple `(low, high)`, the range of the share of a picture that
-            its hole covers, within (0, 1); each mask draws its share from it.
-            Defaults to `(0.1, 0.4)`.
+        mask_ratio: Tuple `(low, high)` within (0, 1), the range of the mask ratio,
+            which is the share of the image that the hole covers. Each mask has a
+            ratio that is uniform in this range. Defaults to `(0.1, 0.4)`.
         seed: Int, not negative. Defaults to `0`.
 
     Raises:
@@ -78,9 +78,12 @@ class RandomIrregularMasks:
 
     Example:
 
-    >>> masks = RandomIrregularMasks((0.2, 0.3), seed=1)
-    >>> masks(0, (128, 128)).shape
+    >>> masks = keras_ctsdg.data.RandomIrregularMasks((0.2, 0.3), seed=1)
+    >>> mask = masks(0, (128, 128))
+    >>> mask.shape
     (128, 128, 1)
+    >>> bool(0.2 <= mask.mean() <= 0.3)
+    True
     """
 
     def __init__(self, mask_ratio=(0.1, 0.4), seed=0):
@@ -94,10 +97,10 @@ class RandomIrregularMasks:
         self.seed = check_seed(seed)
 
     def __call__(self, index, size):
-        """Draws one mask.
+        """Return one mask.
 
         Args:
-            index: Int, or tuple of ints, which of the masks.
+            index: Int, or tuple of ints, the index of the mask.
             size: Tuple `(H, W)`.
 
         Returns:
@@ -105,35 +108,35 @@ class RandomIrregularMasks:
         """
         rng = np.random.default_rng([self.seed, *np.atleast_1d(index)])
         height, width = size
-        wanted = max(1, round(rng.uniform(*self.mask_ratio) * height * width))
+        pixels = max(1, round(rng.uniform(*self.mask_ratio) * height * width))
         mask = np.zeros(height * width, bool)
-        while (missing := wanted - np.count_nonzero(mask)) > 0:
+        while (missing := pixels - np.count_nonzero(mask)) > 0:
             shape = _random_shape(rng, size).ravel()
-            # The last shape is cut off where the hole is as large as it should be.
+            # Only part of the last shape, so that the ratio is exact to a pixel.
             mask[np.flatnonzero(shape & ~mask)[:missing]] = True
         return mask.reshape(height, width, 1).astype("float32")
 
 
 def _random_shape(rng, size):
-    """One stroke, blob or rectangle, as a bool array."""
+    """Return a stroke, an ellipse or a rectangle as a bool array."""
     height, width = size
     canvas = Image.new("1", (width, height))
     draw = ImageDraw.Draw(canvas)
     unit = min(size)
-    kind = rng.choice(["stroke", "blob", "rectangle"], p=[0.7, 0.15, 0.15])
+    kind = rng.choice(["stroke", "ellipse", "rectangle"], p=[0.7, 0.15, 0.15])
     x, y = rng.uniform(0, width), rng.uniform(0, height)
     if kind == "stroke":
         _draw_stroke(draw, rng, x, y, unit)
     else:
         half_width, half_height = rng.uniform(0.03, 0.15, 2) * unit
         box = (x - half_width, y - half_height, x + half_width, y + half_height)
-        shape = draw.ellipse if kind == "blob" else draw.rectangle
+        shape = draw.ellipse if kind == "ellipse" else draw.rectangle
         shape(box, fill=1)
     return np.asarray(canvas)
 
 
 def _draw_stroke(draw, rng, x, y, unit):
-    """A brush that wanders: its direction drifts from joint to joint."""
+    """Draw a brush stroke of several segments, each turned against the one before."""
     radius = rng.uniform(0.015, 0.06) * unit
     angle = rng.uniform(0, 2 * np.pi)
     for _ in range(rng.integers(2, 8)):

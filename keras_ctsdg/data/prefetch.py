@@ -3,14 +3,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def prefetch(load, keys):
-    """Load the next item while the last is used, never more than that.
+    """Load the next value in a thread while the caller uses the current one.
+
+    At most one value is loaded ahead.
 
     Args:
-        load: Callable of a key, run in a thread.
+        load: Callable of a key.
         keys: Iterable of keys.
 
     Yields:
-        What `load` returns, in the order of the keys.
+        The values that `load` returns, in the order of the keys.
     """
     with ThreadPoolExecutor(1) as executor:
         waiting = deque()

@@ -1,4 +1,4 @@
-"""The page: drop a picture, paint over what shall go, see it filled."""
+"""Web demo: drop a photo, paint over what should go, see it filled."""
 
 from keras_ctsdg.demo.server import serve
 

@@ -1,73 +1,76 @@
-// A brush on a picture. `props.picture` is the picture as it is shown, a data URL;
-// `props.value` what is painted over, a PNG of the same size, or "" for nothing.
+// A brush to paint over a photo. `props.image` is the photo's preview as a data URL;
+// `props.value` is the painted strokes as the data URL of a PNG of the same size, or ""
+// if nothing is painted.
 const find = (name) => element.querySelector("." + name);
 const COLOR = "#ff2d55";
 let strokes = [];
-let current = null; // The stroke that is being painted
-let place = null; // Of the brush, in pixels of the picture
-let erases = false;
+let currentStroke = null; // The stroke that is being painted
+let position = null; // Of the brush, in pixels of the preview
+let isErasing = false;
 
-function pixels() {
-  // The brush is as wide as it looks, whatever the picture's size.
+function brushWidth() {
+  // The slider gives screen pixels, whatever the size of the preview.
   const canvas = find("strokes");
   return (Number(find("size").value) * canvas.width) / (canvas.clientWidth || 1);
 }
 
-function draw() {
+function drawStrokes() {
   const canvas = find("strokes");
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
   context.lineCap = context.lineJoin = "round";
   context.strokeStyle = COLOR;
   for (const stroke of strokes) {
-    context.globalCompositeOperation = stroke.erases ? "destination-out" : "source-over";
+    context.globalCompositeOperation = stroke.isErasing
+      ? "destination-out"
+      : "source-over";
     context.lineWidth = stroke.width;
     context.beginPath();
-    // A line to where it is makes a dot of a lone point.
+    // Starting with a line of length zero draws a dot for a stroke of one point.
     context.moveTo(...stroke.points[0]);
     for (const point of stroke.points) context.lineTo(...point);
     context.stroke();
   }
 }
 
-function point_out() {
+function updateCursor() {
   const cursor = find("cursor");
   const canvas = find("strokes");
-  cursor.hidden = place === null;
-  if (place === null) return;
+  cursor.hidden = position === null;
+  if (position === null) return;
   const scale = canvas.clientWidth / canvas.width;
-  cursor.style.left = place[0] * scale + "px";
-  cursor.style.top = place[1] * scale + "px";
+  cursor.style.left = position[0] * scale + "px";
+  cursor.style.top = position[1] * scale + "px";
   cursor.style.width = cursor.style.height = find("size").value + "px";
-  cursor.classList.toggle("down", current !== null);
+  cursor.classList.toggle("painting", currentStroke !== null);
 }
 
-function tell() {
+function updateValue() {
   props.value = strokes.length ? find("strokes").toDataURL("image/png") : "";
 }
 
-function lower() {
-  current = { width: pixels(), erases, points: [[...place]] };
-  strokes.push(current);
-  draw();
+function startStroke() {
+  currentStroke = { width: brushWidth(), isErasing, points: [[...position]] };
+  strokes.push(currentStroke);
+  drawStrokes();
 }
 
-function lift() {
-  if (current === null) return;
-  current = null;
-  tell();
+function endStroke() {
+  if (currentStroke === null) return;
+  currentStroke = null;
+  updateValue();
 }
 
-function move(to) {
-  place = to;
-  if (current !== null) {
-    current.points.push([...place]);
-    draw();
+function moveBrush(to) {
+  position = to;
+  if (currentStroke !== null) {
+    currentStroke.points.push([...position]);
+    drawStrokes();
   }
-  point_out();
+  updateCursor();
 }
 
-function under(event) {
+function pointerPosition(event) {
   const canvas = find("strokes");
   const box = canvas.getBoundingClientRect();
   return [
@@ -78,26 +81,26 @@ function under(event) {
 
 function reset() {
   strokes = [];
-  current = place = null;
-  draw();
-  point_out();
+  currentStroke = position = null;
+  drawStrokes();
+  updateCursor();
 }
 
-function load() {
-  const picture = find("picture");
+function loadPhoto() {
+  const photo = find("photo");
   const canvas = find("strokes");
-  find("sheet").hidden = !props.picture;
-  find("empty").hidden = Boolean(props.picture);
+  find("frame").hidden = !props.image;
+  find("empty").hidden = Boolean(props.image);
   reset();
-  if (!props.picture) return;
-  picture.onload = () => {
-    canvas.width = picture.naturalWidth;
-    canvas.height = picture.naturalHeight;
+  if (!props.image) return;
+  photo.onload = () => {
+    canvas.width = photo.naturalWidth;
+    canvas.height = photo.naturalHeight;
     const width = (560 * canvas.width) / canvas.height;
-    find("sheet").style.width = `min(100%, ${width}px)`;
+    find("frame").style.width = `min(100%, ${width}px)`;
     reset();
   };
-  picture.src = props.picture;
+  photo.src = props.image;
 }
 
 const ARROWS = {
@@ -107,20 +110,20 @@ const ARROWS = {
   ArrowDown: [0, 1],
 };
 
-function press(event) {
+function handleKey(event) {
   const canvas = find("strokes");
-  if (place === null) place = [canvas.width / 2, canvas.height / 2];
+  if (position === null) position = [canvas.width / 2, canvas.height / 2];
   const arrow = ARROWS[event.key];
   if (arrow) {
-    const step = event.shiftKey ? 1 : Math.max(1, pixels() / 2);
-    const keep = (x, top) => Math.min(Math.max(x, 0), top);
-    move([
-      keep(place[0] + step * arrow[0], canvas.width),
-      keep(place[1] + step * arrow[1], canvas.height),
+    const step = event.shiftKey ? 1 : Math.max(1, brushWidth() / 2);
+    const clamp = (x, limit) => Math.min(Math.max(x, 0), limit);
+    moveBrush([
+      clamp(position[0] + step * arrow[0], canvas.width),
+      clamp(position[1] + step * arrow[1], canvas.height),
     ]);
   } else if (event.key === " ") {
-    current === null ? lower() : lift();
-    point_out();
+    currentStroke === null ? startStroke() : endStroke();
+    updateCursor();
   } else {
     return;
   }
@@ -130,42 +133,42 @@ function press(event) {
 const canvas = find("strokes");
 canvas.addEventListener("pointerdown", (event) => {
   if (event.button !== 0) return;
-  lift();
+  endStroke();
   canvas.setPointerCapture(event.pointerId);
-  place = under(event);
-  lower();
-  point_out();
+  position = pointerPosition(event);
+  startStroke();
+  updateCursor();
 });
-canvas.addEventListener("pointermove", (event) => move(under(event)));
-canvas.addEventListener("pointerup", () => (lift(), point_out()));
-canvas.addEventListener("pointercancel", () => (lift(), point_out()));
+canvas.addEventListener("pointermove", (event) => moveBrush(pointerPosition(event)));
+canvas.addEventListener("pointerup", () => (endStroke(), updateCursor()));
+canvas.addEventListener("pointercancel", () => (endStroke(), updateCursor()));
 canvas.addEventListener("pointerleave", () => {
-  if (current === null) place = null;
-  point_out();
+  if (currentStroke === null) position = null;
+  updateCursor();
 });
-canvas.addEventListener("keydown", press);
+canvas.addEventListener("keydown", handleKey);
 canvas.addEventListener("focus", () => {
-  if (place === null) place = [canvas.width / 2, canvas.height / 2];
-  point_out();
+  if (position === null) position = [canvas.width / 2, canvas.height / 2];
+  updateCursor();
 });
 canvas.addEventListener("blur", () => {
-  lift();
-  place = null;
-  point_out();
+  endStroke();
+  position = null;
+  updateCursor();
 });
-find("size").addEventListener("input", point_out);
+find("size").addEventListener("input", updateCursor);
 find("erase").addEventListener("click", (event) => {
-  erases = !erases;
-  event.currentTarget.setAttribute("aria-pressed", String(erases));
+  isErasing = !isErasing;
+  event.currentTarget.setAttribute("aria-pressed", String(isErasing));
 });
 find("undo").addEventListener("click", () => {
   strokes.pop();
-  draw();
-  tell();
+  drawStrokes();
+  updateValue();
 });
 find("clear").addEventListener("click", () => {
   reset();
-  tell();
+  updateValue();
 });
-watch("picture", load);
-load();
+watch("image", loadPhoto);
+loadPhoto();

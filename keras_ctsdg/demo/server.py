@@ -1,4 +1,4 @@
-"""The page on 127.0.0.1, and on no other address."""
+"""The web server of the demo, on 127.0.0.1 and on no other address."""
 
 import os
 import shutil
@@ -8,13 +8,13 @@ import tempfile
 import webbrowser
 from contextlib import contextmanager
 
-from keras_ctsdg.demo.page import CSS, import_gradio, make_page, make_theme
-from keras_ctsdg.demo.work import Models
+from keras_ctsdg.demo.fill import PresetCache
+from keras_ctsdg.demo.interface import CSS, build_interface, import_gradio, make_theme
 from keras_ctsdg.inpainting import InpaintOptions
 
 HOST = "127.0.0.1"
-# Whatever Gradio may come to link to, the browser asks no other machine for it.
-POLICY = (
+# The browser must not load anything from other machines, whatever Gradio links to.
+CONTENT_SECURITY_POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; base-uri 'self'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
@@ -24,72 +24,76 @@ def serve(
     presets,
     port=7860,
     open_browser=True,
-    memory_limit=3.0,
+    memory_limit=InpaintOptions.memory_limit,
     max_upload_mb=50,
     max_megapixels=64,
-    tell=print,
+    log=print,
 ):
-    """Serves the page until it is interrupted.
+    """Serve the demo until it is interrupted.
 
-    Uploads and results lie in a temporary folder, which goes with the page.
+    Uploads and results are kept in a temporary folder, which is deleted at the end.
 
     Args:
-        presets: List of str, as `from_preset` takes them, to choose from.
-        port: Int, `0` for any that is free. Defaults to `7860`.
-        open_browser: Bool, whether the page is opened. Defaults to `True`.
-        memory_limit: Float, as `CTSDG.inpaint` takes it. Defaults to `3.0`.
-        max_upload_mb: Int, megabytes of the largest file that is taken. Defaults to
-            `50`.
-        max_megapixels: Number, the largest picture. Defaults to `64`.
-        tell: Callable of a line, when the page is there. Defaults to `print`.
+        presets: List of str, the presets to choose from, as `from_preset` takes them.
+        port: Int, `0` for any free port. Defaults to `7860`.
+        open_browser: Bool, whether to open the demo in the browser. Defaults to
+            `True`.
+        memory_limit: Float, gigabytes that the network may take, as
+            `keras_ctsdg.inpainting.InpaintOptions` documents it. Defaults to `3.0`.
+        max_upload_mb: Int, the size in megabytes of the largest file that is accepted.
+            Defaults to `50`.
+        max_megapixels: Number, the size in millions of pixels of the largest image
+            that is accepted. Defaults to `64`.
+        log: Callable of a str, called with the address when the demo is ready.
+            Defaults to `print`.
 
     Raises:
         ImportError: If the extra `demo` is not installed.
-        ValueError: If there is no preset, one can't be loaded, or the port is
-            taken.
+        ValueError: If there is no preset, the first one cannot be loaded,
+            `memory_limit` is not positive, or the port is in use.
     """
     gradio = import_gradio()
     InpaintOptions(memory_limit=memory_limit)
-    with _listening(port) as listener, _temporary_folder() as folder:
-        models = Models(presets)
-        page = make_page(models, folder, memory_limit, max_megapixels)
-        app = _make_app(gradio, page, max_upload_mb)
+    with _listening_socket(port) as listener, _temporary_folder() as folder:
+        cache = PresetCache(presets)
+        interface = build_interface(cache, folder, memory_limit, max_megapixels)
+        app = _make_app(gradio, interface, max_upload_mb)
         listener.listen()
         address = f"http://{HOST}:{listener.getsockname()[1]}"
-        tell(f"The page is at {address}. Ctrl-C ends it.")
+        log(f"The demo runs at {address}. Press Ctrl-C to stop it.")
         if open_browser:
             webbrowser.open(address)
         _run(app, listener)
 
 
 @contextmanager
-def _listening(port):
-    """A socket of that port: an error before anything is loaded."""
+def _listening_socket(port):
+    """Bind the port, so that a port in use is reported before anything is loaded."""
     with socket.socket() as listener:
-        # A port that was left a moment ago is free.
+        # Otherwise a port stays blocked for a minute after the demo is stopped.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
         except OSError as error:
             raise ValueError(
-                f"--port must be one that is free, or 0 for any. Received: --port "
-                f"{port}: {error.strerror}"
+                "`port` must be a free port, or 0 for any. Received: "
+                f"port={port}: {error.strerror}"
             ) from error
         yield listener
 
 
 @contextmanager
 def _temporary_folder():
-    """A folder that is gone afterwards, where Gradio too puts its files."""
+    """Make a folder for Gradio's files and ours, and delete it at the end."""
     before = os.environ.get("GRADIO_TEMP_DIR")
     with tempfile.TemporaryDirectory(prefix="keras_ctsdg_demo_") as folder:
 
-        def end(*_):
-            # No exception: it may come amid what passes over one.
+        def delete_and_exit(*_):
+            # An exception could be raised within code that ignores exceptions.
             shutil.rmtree(folder, ignore_errors=True)
             os._exit(128 + signal.SIGTERM)
 
-        handler = signal.signal(signal.SIGTERM, end)
+        handler = signal.signal(signal.SIGTERM, delete_and_exit)
         os.environ["GRADIO_TEMP_DIR"] = folder
         try:
             yield folder
@@ -100,17 +104,17 @@ def _temporary_folder():
                 os.environ["GRADIO_TEMP_DIR"] = before
 
 
-def _make_app(gradio, page, max_upload_mb):
+def _make_app(gradio, interface, max_upload_mb):
     from fastapi import FastAPI
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    # Else a site could reach the page under a name of its own.
+    # Prevents DNS rebinding: a website could reach the demo under its own name.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
-    app.add_middleware(_Policy)
+    app.add_middleware(_ContentSecurityPolicy)
     return gradio.mount_gradio_app(
         app,
-        page,
+        interface,
         path="/",
         server_name=HOST,
         footer_links=[],
@@ -123,8 +127,8 @@ def _make_app(gradio, page, max_upload_mb):
     )
 
 
-class _Policy:
-    """Adds to each answer the rule that the browser stays on this machine."""
+class _ContentSecurityPolicy:
+    """Middleware that adds the content security policy to each response."""
 
     def __init__(self, app):
         self.app = app
@@ -132,8 +136,9 @@ class _Policy:
     async def __call__(self, scope, receive, send):
         async def send_with_policy(message):
             if message["type"] == "http.response.start":
-                policy = (b"content-security-policy", POLICY.encode())
-                message["headers"] = [*message.get("headers", ()), policy]
+                policy = CONTENT_SECURITY_POLICY.encode()
+                header = (b"content-security-policy", policy)
+                message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
         await self.app(scope, receive, send_with_policy)

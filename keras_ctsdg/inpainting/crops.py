@@ -1,44 +1,47 @@
-"""Holes and their surroundings."""
+"""The regions of an image that its holes cover, and the crops around them."""
 
 import numpy as np
 
 from keras_ctsdg.conventions import SIZE_MULTIPLE
 
-# Few sizes: each is compiled for once. Beyond the last, multiples of the first.
-SIDES = (256, 384, 512, 768, 1024)
-MARGIN = 64
+# The sides of a crop; longer ones are multiples of the first. Few different sizes
+# keep the number of compilations low.
+CROP_SIDES = (256, 384, 512, 768, 1024)
+MIN_MARGIN = 64
 CELL = 32
-# A hole that is narrow, or covers no more than this of its surroundings, is a scratch:
-# pieces of it have something to go by.
-SCRATCH = 0.25
+# A hole that is narrow, or that covers at most this share of its surroundings, is a
+# scratch: each piece of it is still surrounded by intact pixels.
+MAX_SCRATCH_RATIO = 0.25
 
 
 def padded_size(size):
-    """A size `(height, width)` as the network takes it."""
+    """Round a size `(height, width)` up to the multiple that the network takes."""
     return tuple(-(-length // SIZE_MULTIPLE) * SIZE_MULTIPLE for length in size)
 
 
 def box_size(box):
-    """Height and width of a box `(top, left, bottom, right)`."""
+    """Return `(height, width)` of a box `(top, left, bottom, right)`."""
     return box[2] - box[0], box[3] - box[1]
 
 
-def crop_box(part, shape):
-    """A hole with its surroundings: a quarter of it on each side, at least 64 pixels.
+def crop_box(region, shape):
+    """Return the box of a region and its surroundings.
+
+    The margin on each side is a quarter of the region's length, at least 64 pixels.
 
     Args:
-        part: Tuple `(top, left, bottom, right)`, the hole.
-        shape: Tuple `(H, W)` of the picture.
+        region: Tuple `(top, left, bottom, right)`, the box of a hole.
+        shape: Tuple `(H, W)` of the image.
 
     Returns:
-        Tuple of the same kind, of sides 256, 384, 512, 768, ..., or as long as
-        the picture.
+        Tuple `(top, left, bottom, right)`, with sides of 256, 384, 512, 768, ...
+        pixels, or as long as the image.
     """
     spans = []
-    for start, end, length in zip(part[:2], part[2:], shape, strict=True):
-        wanted = end - start + 2 * max(MARGIN, (end - start) // 4)
-        side = next((x for x in SIDES if x >= wanted), None)
-        side = side or -(-wanted // SIDES[0]) * SIDES[0]
+    for start, end, length in zip(region[:2], region[2:], shape, strict=True):
+        wanted = end - start + 2 * max(MIN_MARGIN, (end - start) // 4)
+        side = next((x for x in CROP_SIDES if x >= wanted), None)
+        side = side or -(-wanted // CROP_SIDES[0]) * CROP_SIDES[0]
         if side >= length:
             spans.append((0, length))
             continue
@@ -48,12 +51,13 @@ def crop_box(part, shape):
     return top, left, bottom, right
 
 
-class Parts:
-    """The boxes of holes: apart, or together where their surroundings overlap.
+class RegionFinder:
+    """Divides a mask into regions, each of which is filled in a crop of its own.
 
     Args:
         hole: Bool array `[H, W]`, true in the hole.
-        allows: Callable of a size `(height, width)`, whether a crop may have it.
+        allows: Callable of a size `(height, width)`, whether the network may take
+            an input of that size.
     """
 
     def __init__(self, hole, allows):
@@ -61,20 +65,28 @@ class Parts:
         self.allows = allows
 
     def find(self):
-        """Two lists of boxes: those that a crop suffices for, and the larger ones."""
-        small, large = [], []
-        for part in self._pieces():
-            self._split(part, small, large)
-        return self._merged(small), large
+        """Find the regions of the hole.
 
-    def _box(self, part):
-        return crop_box(part, self.hole.shape)
+        Regions whose crops overlap are merged, and scratches too long for one crop
+        are split.
 
-    def _fits(self, part):
-        return self.allows(padded_size(box_size(self._box(part))))
+        Returns:
+            Tuple of two lists of boxes `(top, left, bottom, right)`: regions that
+            fit one crop, and regions that are too large for it.
+        """
+        fitting, too_large = [], []
+        for region in self._connected_regions():
+            self._split(region, fitting, too_large)
+        return self._merge(fitting), too_large
 
-    def _pieces(self):
-        """Boxes of holes, of which those within a cell or two count as one."""
+    def _crop(self, region):
+        return crop_box(region, self.hole.shape)
+
+    def _fits(self, region):
+        return self.allows(padded_size(box_size(self._crop(region))))
+
+    def _connected_regions(self):
+        """Yield boxes of holes; holes within a cell of each other share a box."""
         from scipy import ndimage
 
         height, width = self.hole.shape
@@ -82,15 +94,15 @@ class Parts:
         cells = np.logical_or.reduceat(rows, np.arange(0, width, CELL), axis=1)
         labels, _ = ndimage.label(cells, np.ones((3, 3), bool))
         for down, across in ndimage.find_objects(labels):
-            yield self._tight(
+            yield self._shrink(
                 down.start * CELL,
                 across.start * CELL,
                 down.stop * CELL,
                 across.stop * CELL,
             )
 
-    def _tight(self, top, left, bottom, right):
-        """The box of what there is of the hole in a box; `None` of nothing."""
+    def _shrink(self, top, left, bottom, right):
+        """Return the smallest box of the hole within a box; `None` if there is none."""
         inside = self.hole[top:bottom, left:right]
         rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
         if not rows.size:
@@ -105,20 +117,21 @@ class Parts:
             )
         )
 
-    def _split(self, part, small, large):
-        """Halves what is too large for a crop, if it is a scratch."""
-        if self._fits(part):
-            small.append(part)
+    def _split(self, region, fitting, too_large):
+        """Halve a region, if it is a scratch, until its pieces fit a crop."""
+        if self._fits(region):
+            fitting.append(region)
             return
-        top, left, bottom, right = part
-        height, width = box_size(part)
-        around = self.hole[
-            max(0, top - MARGIN) : bottom + MARGIN,
-            max(0, left - MARGIN) : right + MARGIN,
+        top, left, bottom, right = region
+        height, width = box_size(region)
+        surroundings = self.hole[
+            max(0, top - MIN_MARGIN) : bottom + MIN_MARGIN,
+            max(0, left - MIN_MARGIN) : right + MIN_MARGIN,
         ]
-        is_scratch = min(height, width) <= 2 * MARGIN or around.mean() <= SCRATCH
+        is_narrow = min(height, width) <= 2 * MIN_MARGIN
+        is_scratch = is_narrow or surroundings.mean() <= MAX_SCRATCH_RATIO
         if not is_scratch or max(height, width) <= CELL:
-            large.append(part)
+            too_large.append(region)
             return
         if height >= width:
             middle = top + height // 2
@@ -127,24 +140,25 @@ class Parts:
             middle = left + width // 2
             halves = (top, left, bottom, middle), (top, middle, bottom, right)
         for half in halves:
-            half = self._tight(*half)
+            half = self._shrink(*half)
             if half is not None:
-                self._split(half, small, large)
+                self._split(half, fitting, too_large)
 
-    def _merged(self, parts):
-        merged, pending = [], list(parts)
+    def _merge(self, regions):
+        """Merge regions whose crops overlap, as long as the result fits a crop."""
+        merged, pending = [], list(regions)
         while pending:
-            part = pending.pop()
-            box = self._box(part)
-            for other, other_box in merged:
-                both = _union(part, other)
-                if _overlap(box, other_box) and self._fits(both):
-                    merged.remove((other, other_box))
+            region = pending.pop()
+            crop = self._crop(region)
+            for other, other_crop in merged:
+                both = _union(region, other)
+                if _overlap(crop, other_crop) and self._fits(both):
+                    merged.remove((other, other_crop))
                     pending.append(both)
                     break
             else:
-                merged.append((part, box))
-        return [part for part, _ in merged]
+                merged.append((region, crop))
+        return [region for region, _ in merged]
 
 
 def _overlap(a, b):

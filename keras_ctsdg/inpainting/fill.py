@@ -1,22 +1,26 @@
-import os
+"""The fill of images of any kind: plan the windows, then run the network on each."""
+
 import warnings
 
 import numpy as np
-from PIL import Image
 
-from keras_ctsdg.data.images import ImageFiles
-from keras_ctsdg.inpainting.canvas import ArrayCanvas, PillowCanvas
+from keras_ctsdg.inpainting.editable_image import open_editable
 from keras_ctsdg.inpainting.holes import read_hole
-from keras_ctsdg.inpainting.network import fill_part
+from keras_ctsdg.inpainting.network import fill_window
 from keras_ctsdg.inpainting.windows import MemoryLimit, plan_windows
 
 
+class NoHoleWarning(UserWarning):
+    """A mask has no hole, and its image is returned unchanged."""
+
+
 def inpaint(model, image, mask, options):
-    """Fill the holes in images; `CTSDG.inpaint` documents it.
+    """Fill the holes in images; `CTSDG.inpaint` documents the images and masks.
 
     Args:
         model: A `keras_ctsdg.CTSDG`.
-        image, mask: As `CTSDG.inpaint` takes them.
+        image: Path, PIL image, array, batch of arrays, or list.
+        mask: The same, 1 or white in the hole, or `None` for the image's alpha.
         options: `InpaintOptions`.
 
     Returns:
@@ -27,126 +31,123 @@ def inpaint(model, image, mask, options):
     """
     if model.generator.image_shape[:2] != (None, None):
         raise ValueError(
-            "`model.generator` must take pictures of any size: make it with "
+            "`model.generator` must take images of any size: create it with "
             "`image_shape=(None, None, 3)`, its weights are the same. Received: "
             f"image_shape={model.generator.image_shape}"
         )
     limit = MemoryLimit(options.memory_limit, model.generator)
-
-    def job(image, mask, index=""):
-        canvas = _canvas(image, f"image{index}")
-        name = f"mask{index}"
-        hole = read_hole(mask, canvas, name, options)
-        if not hole.any():
+    images, masks, combine = _as_lists(image, mask)
+    plans = []
+    # All images are planned first, so that an error in the last one costs no work.
+    for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        index = "" if combine is None else f"[{i}]"
+        plan = FillPlan(image, mask, index, options, limit)
+        if not plan.windows:
             warnings.warn(
-                f"`{name}` has no hole: the picture is returned as it is.",
-                stacklevel=4 if index else 3,
+                f"`mask{index}` has no hole: the image is returned unchanged.",
+                NoHoleWarning,
+                # The caller of `CTSDG.inpaint`.
+                stacklevel=3,
             )
-            return _Job(canvas, hole, [], options.feather, False)
-        canvas.check(np.ones_like(hole) if options.feather else ~hole, f"image{index}")
-        windows = plan_windows(hole, options.strategy, options.size, limit)
-        return _Job(canvas, hole, windows, options.feather, mask is None)
-
-    images, masks, finish = _items(image, mask)
-    if images is None:
-        return job(image, mask).run(model)
-    # All of them first: an error in the last should not cost the work on the first.
-    pairs = zip(images, masks, strict=True)
-    jobs = [job(*pair, f"[{i}]") for i, pair in enumerate(pairs)]
-    return finish([job.run(model) for job in jobs])
+        plans.append(plan)
+    filled = [plan.run(model) for plan in plans]
+    return filled[0] if combine is None else combine(filled)
 
 
-# === Kinds ===
+# === Lists and batches ===
 
 
-def _items(image, mask):
-    """Pictures and masks of a list or a batch, and what makes one of the results.
+def _as_lists(image, mask):
+    """Bring single images, lists and batches into the same form.
 
-    Of a single picture, three times `None`.
+    Returns:
+        Tuple of the list of images, the list of their masks, and the callable that
+        combines the results; `None` for a single image.
     """
     is_batch = getattr(image, "ndim", None) == 4
     if not is_batch and not isinstance(image, (list, tuple)):
         if isinstance(mask, (list, tuple)):
             raise ValueError(
-                "`mask` must be one for one picture. Received: "
+                "`mask` must be a single mask for a single image. Received: "
                 f"{len(mask)} masks, image of type {type(image).__name__}"
             )
-        return None, None, None
+        return [image], [mask], None
     images = list(np.asarray(image)) if is_batch else list(image)
     if not images:
-        raise ValueError("`image` must hold a picture. Received: none")
+        raise ValueError("`image` must hold an image. Received: an empty list or batch")
     masks = [mask] * len(images)
-    shape = getattr(mask, "shape", ())
-    if isinstance(mask, (list, tuple)) or _is_stack(shape, images):
+    if isinstance(mask, (list, tuple)) or _is_batch_of_masks(mask, images):
         masks = list(mask)
     if len(masks) != len(images):
         raise ValueError(
-            "`mask` must be one for all pictures or one for each. Received: "
-            f"{len(masks)} masks, {len(images)} pictures"
+            "`mask` must be one mask for all images or one for each. Received: "
+            f"{len(masks)} masks, {len(images)} images"
         )
     return images, masks, np.stack if is_batch else list
 
 
-def _is_stack(shape, images):
-    """Whether masks of this shape are one for each picture."""
+def _is_batch_of_masks(mask, images):
+    """Return whether an array holds one mask for each image."""
+    shape = getattr(mask, "shape", ())
     if len(shape) == 3:
-        # `[H, W, 1]` is a single one, unless pictures are that narrow.
-        return shape[0] == len(images) and shape == (
-            len(images),
-            *np.shape(images[0])[:2],
-        )
+        # `[H, W, 1]` is a single mask, unless the images are one pixel wide.
+        return shape == (len(images), *np.shape(images[0])[:2])
     return len(shape) == 4
 
 
-def _canvas(image, name):
-    if isinstance(image, (str, os.PathLike)):
-        return PillowCanvas(ImageFiles([image], name).load_original(0), name)
-    if isinstance(image, Image.Image):
-        return PillowCanvas(image, name)
-    if not hasattr(image, "shape"):
-        raise ValueError(
-            f"`{name}` must be a path, a PIL image or an array. "
-            f"Received: {name} of type {type(image).__name__}"
-        )
-    return ArrayCanvas(np.asarray(image), name)
+# === One image ===
 
 
-# === Work ===
+class FillPlan:
+    """An image, its hole, and the windows that fill it.
 
+    Args:
+        image: Path, PIL image or array.
+        mask: The same, 1 or white in the hole, or `None` for the image's alpha.
+        index: Str that errors add to the names `image` and `mask`.
+        options: `InpaintOptions`.
+        limit: `MemoryLimit`.
 
-class _Job:
-    """A picture, its hole, and the windows that will fill it."""
+    Raises:
+        ValueError: If the image, the mask or the strategy cannot be used.
+    """
 
-    def __init__(self, canvas, hole, windows, feather, is_alpha):
-        self.canvas = canvas
-        self.hole = hole
-        self.windows = windows
-        self.feather = feather
-        self.is_alpha = is_alpha
+    def __init__(self, image, mask, index, options, limit):
+        self.image = open_editable(image, f"image{index}")
+        self.hole = read_hole(mask, self.image, f"mask{index}", options)
+        self.windows = []
+        self.feather = options.feather
+        self.fills_alpha = mask is None
+        if not self.hole.any():
+            return
+        # A feathered fill mixes in the image's own colors inside the hole.
+        used = np.ones_like(self.hole) if self.feather else ~self.hole
+        self.image.check_range(used, f"image{index}")
+        self.windows = plan_windows(self.hole, options.strategy, options.size, limit)
 
     def run(self, model):
-        missing = self.hole.copy()
+        """Fill the windows one after the other and return the image."""
+        unfilled = self.hole.copy()
         for window in self.windows:
-            box = _slices(window.box)
-            where = np.zeros_like(missing)
-            part = _slices(window.part)
-            where[part] = missing[part]
-            where = where[box]
-            if not where.any():
+            box, region = _slices(window.box), _slices(window.region)
+            targets = np.zeros_like(unfilled)
+            targets[region] = unfilled[region]
+            targets = targets[box]
+            if not targets.any():
                 continue
-            colors = self.canvas.colors(box)
-            filled = fill_part(model, colors, missing[box], window.size)
+            colors = self.image.read_colors(box)
+            filled = fill_window(model, colors, unfilled[box], window.size)
             if self.feather:
                 filled = self._blend(filled, colors, box)
-            self.canvas.paint(box, filled, where)
-            # To the next windows, what was filled is picture.
-            missing[part] = False
-        if self.is_alpha:
-            self.canvas.make_opaque(self.hole)
-        return self.canvas.finish()
+            self.image.replace_colors(box, filled, targets)
+            # The next windows see the filled pixels as part of the image.
+            unfilled[region] = False
+        if self.fills_alpha:
+            self.image.make_opaque(self.hole)
+        return self.image.result()
 
     def _blend(self, filled, colors, box):
-        """Goes over from the picture to what was filled, from the rim inwards."""
+        """Blend from the image at the hole's rim to the fill further inside."""
         from scipy import ndimage
 
         hole = self.hole[box]

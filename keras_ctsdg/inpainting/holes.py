@@ -1,30 +1,31 @@
-"""Masks of any kind as holes."""
+"""Masks of any kind, converted to the holes that they mark."""
 
 import numpy as np
 
 from keras_ctsdg.data.images import ImageFiles
-from keras_ctsdg.data.masks import unscaled
+from keras_ctsdg.data.masks import integers_to_bool
 
 
-def read_hole(mask, canvas, name, options):
-    """Where a picture is to be filled.
+def read_hole(mask, image, name, options):
+    """Read the hole that a mask marks.
 
     Args:
-        mask: Path, PIL image or array, white or 1 in the hole; or `None`, and what
-            is transparent in the picture is the hole.
-        canvas: The picture's `Canvas`.
+        mask: Path, PIL image or array, white or 1 in the hole; or `None` to take the
+            transparent pixels of the image as the hole.
+        image: `EditableImage`, the image that the mask belongs to.
         name: Str, what errors call the mask.
         options: `InpaintOptions`.
 
     Returns:
-        Bool array `[H, W]`, upright.
+        Bool array `[H, W]`, upright, true in the hole.
 
     Raises:
-        ValueError: If the mask can't be read or used, or leaves nothing to go by.
+        ValueError: If the mask cannot be read, is of another size than the image, or
+            covers all of it.
     """
     from scipy import ndimage
 
-    levels = _levels(mask, canvas, name)
+    levels = _read_levels(mask, image, name)
     if options.invert_mask:
         levels = 255 - levels
     hole = levels >= options.threshold * 255
@@ -33,43 +34,43 @@ def read_hole(mask, canvas, name, options):
         hole = ndimage.maximum_filter(hole, 2 * dilate + 1, mode="constant")
     if hole.all():
         raise ValueError(
-            f"`{name}` must leave a part of the picture to go by. Received: a mask "
-            f"of {hole.shape[0]} x {hole.shape[1]} that covers everything"
+            f"`{name}` must leave a part of the image uncovered. Received: a mask of "
+            f"{hole.shape[0]} x {hole.shape[1]} that covers everything"
             + (f", with dilate={dilate}" if dilate else "")
         )
     return hole
 
 
-def _levels(mask, canvas, name):
-    """What is white in the hole, from 0 to 255, upright as the picture."""
+def _read_levels(mask, image, name):
+    """Return a mask's levels `[H, W]` in [0, 255], upright as the image is shown."""
     if mask is None:
-        if canvas.alpha is None:
+        if image.alpha is None:
             raise ValueError(
-                f"`{name}` must be given for a picture without an alpha. "
+                f"`{name}` must be given for an image without alpha. "
                 f"Received: {name}=None"
             )
-        return 255 - canvas.alpha
-    levels = np.asarray(ImageFiles([unscaled(mask)], name).load(0, "L"))
-    if levels.shape != canvas.size:
-        # An array goes by the picture's rows, whatever its EXIF says.
-        levels = canvas.upright(levels)
-    check_mask_size(levels.shape, canvas.size, name)
+        return 255 - image.alpha
+    levels = np.asarray(ImageFiles([integers_to_bool(mask)], name).load(0, "L"))
+    if levels.shape != image.size:
+        # A mask array may follow the rows as stored, before the EXIF rotation.
+        levels = image.turn_upright(levels)
+    check_mask_size(levels.shape, image.size, name)
     return levels
 
 
-def check_mask_size(found, size, name):
-    """Refuses a mask of another height and width than the picture's.
+def check_mask_size(found, expected, name):
+    """Check that a mask is of the size of its image.
 
     Args:
-        found: Tuple `(height, width)`, the mask's.
-        size: Tuple `(height, width)`, the picture's.
+        found: Tuple `(height, width)` of the mask.
+        expected: Tuple `(height, width)` of the image.
         name: Str, what errors call the mask.
 
     Raises:
-        ValueError: If they differ.
+        ValueError: If the sizes differ.
     """
-    if found != size:
+    if found != expected:
         raise ValueError(
-            f"`{name}` must be of the picture's size, {size[0]} x {size[1]} (height x "
-            f"width). Received: {name} of {found[0]} x {found[1]}"
+            f"`{name}` must be of the image's size, {expected[0]} x {expected[1]} "
+            f"(height x width). Received: {name} of {found[0]} x {found[1]}"
         )

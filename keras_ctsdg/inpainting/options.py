@@ -1,4 +1,6 @@
-from dataclasses import dataclass, field, fields
+"""The options of a fill: declared, documented and validated in one place."""
+
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from keras_ctsdg._checks import check_choice, check_positive
@@ -15,14 +17,14 @@ class Strategy(StrEnum):
     RESIZE = "resize"
 
 
-def _option(default, about, **limits):
-    """Declare an option: its default, its help on the command line, its limits."""
-    return field(default=default, metadata={"help": about, **limits})
+def _option(default, help_text, **limits):
+    """Declare an option: its default, and its help and limits on the command line."""
+    return field(default=default, metadata={"help": help_text, **limits})
 
 
 @dataclass(frozen=True, kw_only=True)
 class InpaintOptions:
-    """Options of a fill, shared by Python, the command line and the page.
+    """Options of a fill, shared by Python, the command line and the demo.
 
     Args:
         strategy: What the network sees. `"full"`: the whole image, mirrored at its
@@ -53,7 +55,7 @@ class InpaintOptions:
     strategy: Strategy = _option(
         Strategy.AUTO, "What the network sees: the whole image, or crops of it."
     )
-    size: int = _option(384, "Long side in pixels for `resize` and `auto`.", min=1)
+    size: int = _option(384, "Long side in pixels, for resize and auto.", min=1)
     invert_mask: bool = _option(False, "Black marks the hole.")
     threshold: float = _option(0.5, "Mask value, in (0, 1], from which a hole begins.")
     dilate: int = _option(0, "Pixels by which the hole grows.", min=0)
@@ -67,7 +69,8 @@ class InpaintOptions:
             raise ValueError(
                 f"`threshold` must be in (0, 1]. Received: threshold={self.threshold}"
             )
-        if self.dilate < 0 or self.dilate != int(self.dilate):
+        # Also false for NaN and infinity.
+        if not (self.dilate >= 0 and self.dilate % 1 == 0):
             raise ValueError(
                 "`dilate` must be a whole number and not negative. "
                 f"Received: dilate={self.dilate}"
@@ -82,6 +85,3 @@ class InpaintOptions:
                 "`memory_limit` must be positive. "
                 f"Received: memory_limit={self.memory_limit}"
             )
-
-
-OPTION_NAMES = tuple(option.name for option in fields(InpaintOptions))

@@ -1,60 +1,71 @@
-"""Which parts of a picture the network sees, by strategy."""
+"""The windows of an image that the network fills, by strategy."""
 
 from typing import NamedTuple
 
 from keras_ctsdg.conventions import SIZE_MULTIPLE
-from keras_ctsdg.inpainting.crops import Parts, box_size, crop_box, padded_size
+from keras_ctsdg.inpainting.crops import (
+    RegionFinder,
+    box_size,
+    crop_box,
+    padded_size,
+)
+from keras_ctsdg.inpainting.options import Strategy
 
 
 class Window(NamedTuple):
-    """A part of a picture for the network, and the part of it that is painted.
+    """A box of an image that the network sees at once.
 
     Args:
-        box: Tuple `(top, left, bottom, right)` of what the network sees.
-        part: Tuple of the same kind, within `box`, of which holes are painted.
-        size: Tuple `(height, width)` that the box is resized to, or `None`.
+        box: Tuple `(top, left, bottom, right)`, what the network sees.
+        region: Tuple `(top, left, bottom, right)` within `box`; the holes in it are
+            filled.
+        size: Tuple `(height, width)` that the box is resized to for the network, or
+            `None` for the image's own resolution. Defaults to `None`.
     """
 
     box: tuple
-    part: tuple
+    region: tuple
     size: tuple | None = None
 
 
 def plan_windows(hole, strategy, size, limit):
-    """The windows that fill a hole, to be worked on in their order.
+    """Choose the windows that fill a hole.
 
     Args:
         hole: Bool array `[H, W]`, true in the hole.
-        strategy: `"auto"`, `"full"`, `"crop"` or `"resize"`.
-        size: Int, the long side for `"resize"`, and the longest that `"auto"`
+        strategy: `"auto"`, `"full"`, `"crop"` or `"resize"`; `InpaintOptions`
+            explains them.
+        size: Int, the long side for `"resize"`, and the longest side that `"auto"`
             gives to the network.
         limit: `MemoryLimit`.
 
     Returns:
-        List of `Window`.
+        List of `Window`, in the order in which they are filled.
 
     Raises:
-        ValueError: If what the strategy asks for is beyond the limit.
+        ValueError: If the strategy needs more memory than the limit.
     """
     height, width = hole.shape
     whole = (0, 0, height, width)
-    if strategy == "full":
+    if strategy == Strategy.FULL:
         limit.check(padded_size(hole.shape), strategy)
         return [Window(whole, whole)]
-    if strategy == "resize":
-        window = Window(whole, whole, _scaled(whole, size))
+    if strategy == Strategy.RESIZE:
+        window = Window(whole, whole, _resized(whole, size))
         limit.check(padded_size(window.size), strategy)
         return [window]
-    if strategy == "crop":
-        small, large = Parts(hole, limit.allows).find()
-        if large:
-            _refuse(large[0], hole.shape, limit)
-        return _in_order(Window(crop_box(part, hole.shape), part) for part in small)
-    return _auto(hole, size, limit)
+    if strategy == Strategy.CROP:
+        fitting, too_large = RegionFinder(hole, limit.allows).find()
+        if too_large:
+            _refuse(too_large[0], hole.shape, limit)
+        return _sorted(
+            Window(crop_box(region, hole.shape), region) for region in fitting
+        )
+    return _plan_auto(hole, size, limit)
 
 
-def _auto(hole, size, limit):
-    """Whole if that is small enough; else crops, those too large made smaller."""
+def _plan_auto(hole, size, limit):
+    """Plan one window for a small image; for others crops, resized where too large."""
     longest = padded_size((size,))[0]
 
     def allows(shape):
@@ -63,35 +74,35 @@ def _auto(hole, size, limit):
     if allows(padded_size(hole.shape)):
         whole = (0, 0, *hole.shape)
         return [Window(whole, whole)]
-    small, large = Parts(hole, allows).find()
-    windows = [Window(crop_box(part, hole.shape), part) for part in small]
-    for part in large:
-        box, side = crop_box(part, hole.shape), size
-        while not limit.allows(padded_size(_scaled(box, side))):
+    fitting, too_large = RegionFinder(hole, allows).find()
+    windows = [Window(crop_box(region, hole.shape), region) for region in fitting]
+    for region in too_large:
+        box, side = crop_box(region, hole.shape), size
+        while not limit.allows(padded_size(_resized(box, side))):
             if side <= SIZE_MULTIPLE:
-                limit.check((SIZE_MULTIPLE, SIZE_MULTIPLE), "auto")
+                limit.check((SIZE_MULTIPLE, SIZE_MULTIPLE), Strategy.AUTO)
             side = max(SIZE_MULTIPLE, side - SIZE_MULTIPLE)
-        windows.append(Window(box, part, _scaled(box, side)))
-    return _in_order(windows)
+        windows.append(Window(box, region, _resized(box, side)))
+    return _sorted(windows)
 
 
-def _in_order(windows):
-    return sorted(windows, key=lambda window: window.part)
+def _sorted(windows):
+    return sorted(windows, key=lambda window: window.region)
 
 
-def _scaled(box, size):
-    """Height and width of a box, brought to a long side."""
+def _resized(box, size):
+    """Return `(height, width)` of a box after resizing it to a long side."""
     lengths = box_size(box)
     return tuple(max(1, round(x * size / max(lengths))) for x in lengths)
 
 
-def _refuse(part, shape, limit):
-    crop = padded_size(box_size(crop_box(part, shape)))
+def _refuse(region, shape, limit):
+    crop = padded_size(box_size(crop_box(region, shape)))
     raise ValueError(
         f'`strategy="crop"` needs {crop[0]} x {crop[1]} pixels at once for the hole '
-        f"at row {part[0]}, column {part[1]}, for which the network takes about "
-        f'{limit.need(crop):.1f} GB. Raise `memory_limit`, or use `strategy="auto"` '
-        f'or "resize". Received: memory_limit={limit.gigabytes}'
+        f"at row {region[0]}, column {region[1]}, for which the network takes about "
+        f"{limit.estimate(crop):.1f} GB. Raise `memory_limit`, or use "
+        f'`strategy="auto"` or "resize". Received: memory_limit={limit.gigabytes}'
     )
 
 
@@ -99,26 +110,29 @@ class MemoryLimit:
     """The memory that the network may take.
 
     Args:
-        gigabytes: Float.
-        generator: `keras_ctsdg.models.Generator`.
+        gigabytes: Float, the limit.
+        generator: `keras_ctsdg.models.Generator`, which estimates what it takes.
     """
 
     def __init__(self, gigabytes, generator):
         self.gigabytes = gigabytes
         self.generator = generator
 
-    def need(self, size):
+    def estimate(self, size):
         """Return the gigabytes that an image of `(height, width)` takes."""
         return self.generator.estimate_memory(*size)
 
     def allows(self, size):
-        return self.need(size) <= self.gigabytes
+        """Return whether an image of `(height, width)` is within the limit."""
+        return self.estimate(size) <= self.gigabytes
 
     def check(self, size, strategy):
+        """Raise `ValueError` if an image of `(height, width)` exceeds the limit."""
         if not self.allows(size):
             raise ValueError(
                 f'`strategy="{strategy}"` gives the network {size[0]} x {size[1]} '
-                f"pixels at once, for which it takes about {self.need(size):.1f} GB. "
-                'Raise `memory_limit`, lower `size`, or use `strategy="auto"`. '
+                f"pixels at once, for which it takes about "
+                f"{self.estimate(size):.1f} GB. Raise `memory_limit`, lower `size`, or "
+                'use `strategy="auto"`. '
                 f"Received: memory_limit={self.gigabytes}"
             )

@@ -1,43 +1,45 @@
+"""Convolutions and pooling in the form that is fastest on each backend."""
+
 import keras
 from keras import ops
 
 from keras_ctsdg.layers._conv_gradients import (
-    on_xla_cpu,
     prefers_products,
+    runs_on_xla_cpu,
     with_gradients_as_products,
 )
 from keras_ctsdg.layers._ops import zero_pad
 
 
 def convolve(x, kernel, strides=1, padding=0, dilation_rate=1):
-    """2D convolution of feature maps that are zero padded alike on every side.
+    """Convolve feature maps that are zero-padded equally on every side.
 
     Args:
         x: Tensor `[B, H, W, C]`.
-        kernel: Tensor `[h, w, C, filters]`, of odd or even size.
-        strides: Int, the step of the window. Defaults to `1`.
+        kernel: Tensor `[size, size, C, filters]`, of odd or even size.
+        strides: Int, the stride of the window. Defaults to `1`.
         padding: Int, the number of zeros on every side. Defaults to `0`.
         dilation_rate: Int. Defaults to `1`.
 
     Returns:
         Tensor `[B, H', W', filters]`.
     """
-    reach = dilation_rate * (kernel.shape[0] - 1)
-    if strides == 1 and 2 * padding == reach:
+    extent = dilation_rate * (kernel.shape[0] - 1)
+    if strides == 1 and 2 * padding == extent:
         mode = "same"
     else:
-        # `same` pads a larger stride on one side only.
+        # With larger strides, `same` pads one side only.
         mode, x = "valid", zero_pad(x, padding)
     return _conv(x, kernel, (strides,) * 2, mode, (dilation_rate,) * 2)
 
 
 def _conv(x, kernel, strides, padding, dilation_rate):
-    """`ops.conv` on `[B, H, W, C]`, in the form that costs the backend least."""
-    if kernel.shape[:2] == (1, 1) and strides == (1, 1) and on_xla_cpu():
+    """Compute `ops.conv` on `[B, H, W, C]` in the backend's fastest form."""
+    if kernel.shape[:2] == (1, 1) and strides == (1, 1) and runs_on_xla_cpu():
         return ops.matmul(x, kernel[0, 0])
 
     def convolve(x, kernel):
-        return on_channels(
+        return apply_in_native_format(
             lambda x, data_format: ops.conv(
                 x, kernel, strides, padding, data_format, dilation_rate
             ),
@@ -51,11 +53,12 @@ def _conv(x, kernel, strides, padding, dilation_rate):
     return convolve(x, kernel)
 
 
-def on_channels(function, x):
-    """Runs a convolution or pooling in the data format that costs the backend least.
+def apply_in_native_format(function, x):
+    """Run a convolution or pooling in the backend's native data format.
 
-    PyTorch knows one format, with the channels first, and any order in memory. Keras
-    copies `channels_last` into it and back; a transposed view needs no copy.
+    PyTorch has only one format, channels first, but accepts any memory layout. Keras
+    copies `channels_last` tensors to that format and back; a transposed view avoids
+    both copies.
 
     Args:
         function: Function of a feature map and a Keras `data_format`.
@@ -71,7 +74,7 @@ def on_channels(function, x):
 
 
 class _ChannelsLast:
-    """Layers of Keras' on `[B, H, W, C]`, whatever Keras is set to."""
+    """Mixin for Keras layers on `[B, H, W, C]`, whatever `image_data_format` says."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, data_format="channels_last", **kwargs)
@@ -95,10 +98,10 @@ class MaxPooling2D(_ChannelsLast, keras.layers.MaxPooling2D):
     """`keras.layers.MaxPooling2D` on `[B, H, W, C]`, without copies on PyTorch."""
 
     def call(self, inputs):
-        halves = self.pool_size == self.strides == (2, 2) and self.padding == "valid"
-        if halves and on_xla_cpu():
-            return _max_of_blocks(inputs)
-        return on_channels(
+        is_2x2 = self.pool_size == self.strides == (2, 2) and self.padding == "valid"
+        if is_2x2 and runs_on_xla_cpu():
+            return _max_pool_2x2(inputs)
+        return apply_in_native_format(
             lambda x, data_format: ops.max_pool(
                 x, self.pool_size, self.strides, self.padding, data_format
             ),
@@ -106,10 +109,10 @@ class MaxPooling2D(_ChannelsLast, keras.layers.MaxPooling2D):
         )
 
 
-def _max_of_blocks(x):
-    """Maxima of 2 x 2 pixels, with a gradient that XLA has a CPU compute faster.
+def _max_pool_2x2(x):
+    """Take the maxima of 2 x 2 blocks, with a gradient that is fast on XLA's CPU.
 
-    As everywhere, it goes to the first of equal pixels.
+    Among equal pixels, the first one receives the gradient, as on every backend.
     """
     _, height, width, channels = ops.shape(x)
     height, width = height // 2, width // 2

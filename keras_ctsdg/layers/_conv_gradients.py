@@ -1,8 +1,8 @@
-"""Convolutions as matrix products, where XLA on a CPU is slow by itself.
+"""Gradients of convolutions as matrix products, where XLA is slow on a CPU.
 
-XLA takes the gradient of a kernel as a convolution with windows of a whole map, on
-one core, and that of a strided layer's input on a map that is mostly zeros. Both take
-several times longer than the convolution forwards.
+XLA computes the gradient of a kernel as a convolution whose window is a whole feature
+map, on a single core, and the gradient of a strided layer's input on a map that is
+mostly zeros. Both take several times longer than the forward convolution.
 """
 
 import keras
@@ -10,56 +10,58 @@ from keras import ops
 
 from keras_ctsdg.layers._ops import zero_pad
 
-# By the clock, on 2 cores: products are faster from these sizes on. Fewer pixels or
-# channels leave matrices too narrow.
-PIXELS, CHANNELS = 32 * 32, 16
-# Pixels that are multiplied at once: their windows stay in a cache.
-PIXELS_AT_ONCE = 1024
+# Measured on 2 cores: products are faster from these sizes on. With fewer pixels or
+# channels, the matrices are too narrow.
+MIN_PIXELS, MIN_CHANNELS = 32 * 32, 16
+# Pixels per product, so few that their windows stay in the cache.
+PIXELS_PER_BLOCK = 1024
 
 
-def on_xla_cpu():
-    """Whether convolutions run on XLA and a CPU."""
+def runs_on_xla_cpu():
+    """Return whether the backend compiles with XLA for a CPU."""
     if keras.backend.backend() != "jax":
         return False
     return keras.distribution.list_devices()[0].startswith("cpu")
 
 
 def prefers_products(x, kernel, strides, padding, dilation_rate):
-    """Whether the gradients of an `ops.conv` are better taken as products."""
+    """Return whether the gradients of an `ops.conv` are faster as products."""
     size, _, channels, filters = kernel.shape
     _, height, width, _ = x.shape
-    known = isinstance(height, int) and isinstance(width, int)
-    square = all(
+    has_known_size = isinstance(height, int) and isinstance(width, int)
+    is_square = all(
         first == second for first, second in (kernel.shape[:2], strides, dilation_rate)
     )
-    # With `same`, Keras pads even windows and larger steps on one side only.
-    alike = padding == "valid" or (strides == (1, 1) and size % 2 == 1)
+    # With `same`, Keras pads one side only for even windows and larger strides.
+    is_symmetric = padding == "valid" or (strides == (1, 1) and size % 2 == 1)
     return (
-        on_xla_cpu()
-        and square
-        and alike
+        runs_on_xla_cpu()
+        and is_square
+        and is_symmetric
         and (strides == (1, 1) or dilation_rate == (1, 1))
         and size > 1
-        and min(channels, filters) >= CHANNELS
-        # A model that is exported may leave sizes open.
-        and known
-        and (height // strides[0]) * (width // strides[0]) >= PIXELS
+        and min(channels, filters) >= MIN_CHANNELS
+        # The sizes of an exported model may be unknown.
+        and has_known_size
+        and (height // strides[0]) * (width // strides[0]) >= MIN_PIXELS
     )
 
 
 def with_gradients_as_products(convolve, strides, padding, dilation_rate):
-    """A convolution whose gradients are products of matrices.
+    """Return a convolution whose gradients are computed as matrix products.
 
     Args:
-        convolve: Function of `x` and `kernel` that gives their convolution, as
-            described by the other arguments of `gradients_as_products`.
+        convolve: Function of `x` and `kernel` that returns their convolution.
+        strides: Int, as in `gradients_as_products`.
+        padding: Str, as in `gradients_as_products`.
+        dilation_rate: Int, as in `gradients_as_products`.
 
     Returns:
-        Function as `convolve`, of the same values.
+        Function that returns the same values as `convolve`.
     """
 
     @ops.custom_gradient
-    def convolve_too(x, kernel):
+    def convolve_with_product_gradients(x, kernel):
         def gradients(upstream):
             return gradients_as_products(
                 x, kernel, upstream, strides, padding, dilation_rate
@@ -67,120 +69,128 @@ def with_gradients_as_products(convolve, strides, padding, dilation_rate):
 
         return convolve(x, kernel), gradients
 
-    return convolve_too
+    return convolve_with_product_gradients
 
 
 def gradients_as_products(x, kernel, upstream, strides, padding, dilation_rate):
-    """Gradients of both operands of a convolution.
+    """Compute the gradients of both operands of a convolution.
 
     Args:
         x: Tensor `[B, H, W, C]`.
         kernel: Tensor `[size, size, C, filters]`.
         upstream: Tensor `[B, H', W', filters]`, the gradient of the result.
-        strides: Int, the step of the window.
-        padding: `"valid"`, or `"same"` with steps of 1 and an odd window.
-        dilation_rate: Int, `1` with larger steps.
+        strides: Int, the stride of the window.
+        padding: `"valid"`, or `"same"` with a stride of 1 and an odd window.
+        dilation_rate: Int, which must be `1` if the stride is larger than 1.
 
     Returns:
-        Tuple of tensors as `x` and as `kernel`.
+        Tuple of the gradients of `x` and `kernel`, of their shapes.
     """
     if strides == 1:
-        return _gradients(x, kernel, upstream, padding, dilation_rate)
-    of_x, of_kernel = _gradients(
-        _pixels_as_channels(x, upstream, kernel.shape[0], strides),
-        _taps_as_channels(kernel, strides),
+        return _unstrided_gradients(x, kernel, upstream, padding, dilation_rate)
+    x_gradient, kernel_gradient = _unstrided_gradients(
+        _fold_pixels(x, upstream.shape, kernel.shape[0], strides),
+        _fold_kernel(kernel, strides),
         upstream,
     )
     return (
-        _channels_as_pixels(of_x, x, strides),
-        _channels_as_taps(of_kernel, kernel, strides),
+        _unfold_pixels(x_gradient, x.shape, strides),
+        _unfold_kernel(kernel_gradient, kernel.shape, strides),
     )
 
 
-def _gradients(x, kernel, upstream, padding="valid", dilation_rate=1):
-    """Those of a convolution of step 1."""
+def _unstrided_gradients(x, kernel, upstream, padding="valid", dilation_rate=1):
     size = kernel.shape[0]
-    reach = dilation_rate * (size - 1)
-    before, after = (0, reach) if padding == "valid" else (reach // 2, reach // 2)
-    wide = zero_pad(upstream, after)
-    # Back to the input goes a convolution too, by the kernel turned around.
-    turned = ops.transpose(ops.flip(kernel, (0, 1)), (0, 1, 3, 2))
-    whole = upstream if padding == "same" else wide
-    of_x = ops.conv(whole, turned, 1, padding, "channels_last", dilation_rate)
-    # Of the two, windows are cut from the one that has fewer channels.
+    extent = dilation_rate * (size - 1)
+    before, after = (0, extent) if padding == "valid" else (extent // 2, extent // 2)
+    padded_upstream = zero_pad(upstream, after)
+    # The gradient of the input is a convolution too, with the kernel rotated by 180°.
+    rotated_kernel = ops.transpose(ops.flip(kernel, (0, 1)), (0, 1, 3, 2))
+    x_gradient = ops.conv(
+        upstream if padding == "same" else padded_upstream,
+        rotated_kernel,
+        1,
+        padding,
+        "channels_last",
+        dilation_rate,
+    )
+    # Windows are copies, so they are cut from the map that has fewer channels.
     if x.shape[-1] < upstream.shape[-1]:
-        of_kernel = _window_products(upstream, zero_pad(x, before), size, dilation_rate)
-        of_kernel = ops.transpose(of_kernel, (0, 1, 3, 2))
+        kernel_gradient = _window_products(
+            upstream, zero_pad(x, before), size, dilation_rate
+        )
+        kernel_gradient = ops.transpose(kernel_gradient, (0, 1, 3, 2))
     else:
-        of_kernel = _window_products(x, wide, size, dilation_rate)
-        of_kernel = ops.flip(of_kernel, (0, 1))
-    return of_x, ops.cast(of_kernel, kernel.dtype)
+        kernel_gradient = _window_products(x, padded_upstream, size, dilation_rate)
+        kernel_gradient = ops.flip(kernel_gradient, (0, 1))
+    return x_gradient, ops.cast(kernel_gradient, kernel.dtype)
 
 
-def _window_products(fixed, moved, size, dilation_rate):
-    """Products of pixels with those of a window, summed over a map.
+def _window_products(pixel_map, window_map, size, dilation_rate):
+    """Multiply each pixel with the window at its position and sum over all pixels.
 
     Args:
-        fixed: Tensor `[B, H, W, C]`.
-        moved: Tensor `[B, H + reach, W + reach, D]`, `reach` being
+        pixel_map: Tensor `[B, H, W, C]`.
+        window_map: Tensor `[B, H + extent, W + extent, D]`, where `extent` is
             `dilation_rate * (size - 1)`.
-        size: Int, height and width of the window.
+        size: Int, the height and width of the window.
         dilation_rate: Int.
 
     Returns:
-        Tensor `[size, size, C, D]` in float32.
+        Float32 tensor `[size, size, C, D]`.
     """
-    _, height, width, channels = fixed.shape
-    reach, others = moved.shape[1] - height, moved.shape[-1]
-    count = -(-height // max(1, PIXELS_AT_ONCE // width))
+    _, height, width, channels = pixel_map.shape
+    extent, window_channels = window_map.shape[1] - height, window_map.shape[-1]
+    count = -(-height // max(1, PIXELS_PER_BLOCK // width))
     rows = -(-height // count)
-    missing = ((0, 0), (0, rows * count - height), (0, 0), (0, 0))
-    moved = ops.pad(moved, missing)
-    blocks = ops.reshape(ops.pad(fixed, missing), (-1, rows * width, channels))
+    margins = ((0, 0), (0, rows * count - height), (0, 0), (0, 0))
+    window_map = ops.pad(window_map, margins)
+    blocks = ops.reshape(ops.pad(pixel_map, margins), (-1, rows * width, channels))
     offsets = [dilation_rate * step for step in range(size)]
 
-    def body(total, block):
+    def add_block(total, block):
         pixels, index = block
         start = (index // count, index % count * rows, 0, 0)
-        window = ops.slice(moved, start, (1, rows + reach, width + reach, others))[0]
+        shape = (1, rows + extent, width + extent, window_channels)
+        window = ops.slice(window_map, start, shape)[0]
         windows = ops.concatenate(
             [window[i : i + rows, j : j + width] for i in offsets for j in offsets],
             axis=-1,
         )
-        windows = ops.reshape(windows, (rows * width, size * size * others))
+        windows = ops.reshape(windows, (rows * width, size * size * window_channels))
         pixels, windows = (ops.cast(part, "float32") for part in (pixels, windows))
         return total + ops.matmul(ops.transpose(pixels), windows), None
 
-    total = ops.zeros((channels, size * size * others), "float32")
+    total = ops.zeros((channels, size * size * window_channels), "float32")
     indices = ops.arange(blocks.shape[0], dtype="int32")
-    total, _ = ops.scan(body, total, (blocks, indices))
-    total = ops.reshape(total, (channels, size, size, others))
+    total, _ = ops.scan(add_block, total, (blocks, indices))
+    total = ops.reshape(total, (channels, size, size, window_channels))
     return ops.transpose(total, (1, 2, 0, 3))
 
 
-# === A larger step, as a step of 1 over blocks of pixels ===
+# === Strided convolutions as unstrided ones, with blocks of pixels as channels ===
 
 
-def _pixels_as_channels(x, upstream, size, strides):
-    reach = -(-size // strides) - 1
-    wanted = [strides * (length + reach) for length in upstream.shape[1:3]]
-    x = _extend(x, *wanted)
-    # Behind them are pixels that no window reaches.
-    return ops.space_to_depth(x[:, : wanted[0], : wanted[1]], strides)
+def _fold_pixels(x, output_shape, size, strides):
+    extent = -(-size // strides) - 1
+    height, width = (strides * (length + extent) for length in output_shape[1:3])
+    x = _extend(x, height, width)
+    # No window reaches the pixels that are cut off here.
+    return ops.space_to_depth(x[:, :height, :width], strides)
 
 
-def _channels_as_pixels(x, like, strides):
-    _, height, width, _ = like.shape
+def _unfold_pixels(x, shape, strides):
+    _, height, width, _ = shape
     return _extend(ops.depth_to_space(x, strides), height, width)[:, :height, :width]
 
 
 def _extend(x, height, width):
-    """Adds zeros below and on the right, up to a size."""
+    """Add zeros at the bottom and on the right, up to at least a given size."""
     missing = (max(0, height - x.shape[1]), max(0, width - x.shape[2]))
     return ops.pad(x, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)))
 
 
-def _taps_as_channels(kernel, strides):
+def _fold_kernel(kernel, strides):
     size, _, channels, filters = kernel.shape
     missing = (0, -size % strides)
     kernel = ops.pad(kernel, (missing, missing, (0, 0), (0, 0)))
@@ -189,8 +199,8 @@ def _taps_as_channels(kernel, strides):
     return ops.reshape(kernel, (*kernel.shape[:2], strides**2 * channels, filters))
 
 
-def _channels_as_taps(kernel, like, strides):
-    size, _, channels, filters = like.shape
+def _unfold_kernel(kernel, shape, strides):
+    size, _, channels, filters = shape
     kernel = ops.reshape(kernel, (1, *kernel.shape[:2], -1))
     kernel = ops.depth_to_space(kernel, strides)[0, :size, :size]
     return ops.reshape(kernel, (size, size, channels, filters))

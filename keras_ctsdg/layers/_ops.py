@@ -11,9 +11,9 @@ def zero_pad(x, width):
 
 
 def add_up(tensors):
-    """Sum tensors, of which there is at least one.
+    """Return the sum of an iterable of tensors, which must not be empty.
 
-    Unlike `sum`, this does not start from 0, which costs one more pass over memory
-    where nothing is fused.
+    Unlike `sum`, this does not start from 0, which would cost one more pass over
+    memory on backends that do not fuse operations.
     """
     return functools.reduce(ops.add, tensors)

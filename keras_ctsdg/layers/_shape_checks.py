@@ -1,21 +1,25 @@
 """Shape checks that several layers share."""
 
 
+def is_tuple_of_shapes(shapes):
+    """Return whether a layer that is being built received several shapes, not one."""
+    return isinstance(shapes, (tuple, list)) and all(
+        isinstance(shape, (tuple, list)) for shape in shapes
+    )
+
+
 def check_feature_maps(layer, shapes, names):
-    """Checks that a layer was given one rank-4 shape with known channels a name.
+    """Check that a layer receives one `[B, H, W, C]` shape per name, C known.
 
     Args:
         layer: The `keras.layers.Layer` that is being built, for the message.
-        shapes: What `build` received.
-        names: Tuple of str, what each of the feature maps is called.
+        shapes: The input shape that `build` received.
+        names: Tuple of str, the names of the feature maps.
 
     Raises:
-        ValueError: If `shapes` is not that many `[B, H, W, C]` shapes.
+        ValueError: If `shapes` is not one `[B, H, W, C]` shape per name.
     """
-    nested = isinstance(shapes, (tuple, list)) and all(
-        isinstance(shape, (tuple, list)) for shape in shapes
-    )
-    if not nested or len(shapes) != len(names):
+    if not is_tuple_of_shapes(shapes) or len(shapes) != len(names):
         raise ValueError(
             f"`{type(layer).__name__}` must be called on a tuple "
             f"({', '.join(names)}) of tensors. Received: input shape {shapes}"
@@ -29,15 +33,16 @@ def check_feature_maps(layer, shapes, names):
 
 
 def check_same_shape(layer, shapes, names):
-    """Checks two feature maps as `check_feature_maps`, and that they agree.
+    """Check feature maps as `check_feature_maps` does, and that their shapes agree.
 
     Args:
         layer: The `keras.layers.Layer` that is being built, for the message.
-        shapes: What `build` received.
-        names: Tuple of str, what each of the feature maps is called.
+        shapes: The input shape that `build` received.
+        names: Tuple of str, the names of the feature maps.
 
     Raises:
-        ValueError: If the shapes differ where both are known.
+        ValueError: If `shapes` is not one `[B, H, W, C]` shape per name, or if the
+            shapes differ in a size that is known.
     """
     check_feature_maps(layer, shapes, names)
     for sizes in zip(*shapes, strict=True):
@@ -47,6 +52,6 @@ def check_same_shape(layer, shapes, names):
                 for name, shape in zip(names, shapes, strict=True)
             )
             raise ValueError(
-                f"`{type(layer).__name__}` expects {' and '.join(names)} of one "
+                f"`{type(layer).__name__}` expects {' and '.join(names)} of the same "
                 f"shape. Received: {received}"
             )

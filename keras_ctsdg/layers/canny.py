@@ -3,50 +3,59 @@ import math
 import keras
 from keras import ops
 
-from keras_ctsdg.layers._shape_checks import check_feature_maps, check_same_shape
+from keras_ctsdg.layers._shape_checks import (
+    check_feature_maps,
+    check_same_shape,
+    is_tuple_of_shapes,
+)
 
-# The Gaussian ends at so many sigmas, as scikit-image's does.
-TRUNCATE = 4.0
-# Pixels in a word of a packed picture. Of int32, which shifts its sign along.
-BITS = 16
-# Edges grow by so many pixels from one look to the next whether they still do: on a
-# GPU each look waits for all that was begun.
-STEPS = 4
+# Radius of the Gaussian window in units of sigma, the same as scikit-image's.
+GAUSSIAN_EXTENT = 4.0
+# Half of an int32: shifted by up to 15 bits, a word never reaches the sign bit.
+PIXELS_PER_WORD = 16
+# On a GPU, each check for convergence waits for all the work before it.
+DILATIONS_PER_CHECK = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class CannyEdge(keras.layers.Layer):
-    """Canny's edges of gray pictures, those of `skimage.feature.canny`, on any device.
+    """Canny edges of grayscale images, equal to `skimage.feature.canny`, on any device.
 
-    Computed in float32 under every dtype policy, where scikit-image takes float64: of
-    photographs all but a few pixels in a million agree. In drawings whose edges lie
-    halfway between two pixels, such as a chessboard, rounding alone decides in both
-    which of the two is the edge. No gradient flows through it.
+    Edges are computed in float32 under every dtype policy, while scikit-image uses
+    float64: on photographs, all but a few pixels in a million agree. In drawings whose
+    edges lie halfway between two pixels, such as a chessboard, rounding alone decides
+    in both implementations which of the two pixels is the edge. No gradient flows
+    through this layer.
 
     Args:
-        sigma: Float, the width of the Gaussian in pixels. Defaults to `2.0`.
-        low_threshold: Float, the gradient from which a pixel may be part of an edge.
-            Defaults to `0.1`.
-        high_threshold: Float, the gradient that an edge must reach somewhere. Defaults
-            to `0.2`.
+        sigma: Float, the standard deviation of the Gaussian in pixels. Must be
+            positive. Defaults to `2.0`.
+        low_threshold: Float, the magnitude of Sobel's gradient, which is 8 times the
+            slope per pixel, from which a pixel may be part of an edge. Must not be
+            negative. Defaults to `0.1`.
+        high_threshold: Float, the magnitude that every edge must reach somewhere.
+            Must be at least `low_threshold`. Defaults to `0.2`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
         inputs: Tensor `gray` `[B, H, W, 1]` in [0, 1], or tuple `(gray, mask)` of two
-            of that shape. Where the mask is not 0 is the hole of a damaged picture:
-            nothing in it has a part in the edges, and none follows its rim.
+            tensors of that shape. The hole is where the mask is not 0: gray values in
+            the hole do not influence the result, and its outline is no edge.
 
     Returns:
-        Tensor `[B, H, W, 1]`: 1 on edges, 0 elsewhere; in the hole and beside it 0.
+        Tensor `[B, H, W, 1]` of the compute dtype: 1 on edges and 0 elsewhere, which
+        includes the hole and the pixels next to it.
 
     Raises:
-        ValueError: If an argument or a shape breaks a rule above.
+        ValueError: If `sigma` is not positive and finite, if the thresholds are
+            negative or out of order, or if an input is not `[B, H, W, 1]`.
 
     Example:
 
     >>> gray = np.zeros((1, 128, 128, 1), "float32")
     >>> gray[:, :, 64:] = 1
-    >>> CannyEdge(sigma=2.0)(gray).shape
+    >>> edge = CannyEdge(sigma=2.0)(gray)
+    >>> tuple(edge.shape)
     (1, 128, 128, 1)
 
     Reference:
@@ -54,10 +63,12 @@ class CannyEdge(keras.layers.Layer):
     """
 
     def __init__(self, sigma=2.0, low_threshold=0.1, high_threshold=0.2, **kwargs):
-        # Halves of bytes are too coarse for a gradient: inputs stay as they come.
+        # Without autocast, because half precision is too coarse for gradients.
         super().__init__(**{"autocast": False, **kwargs})
         if not 0 < sigma < math.inf:
-            raise ValueError(f"`sigma` must be positive. Received: sigma={sigma}")
+            raise ValueError(
+                f"`sigma` must be positive and finite. Received: sigma={sigma}"
+            )
         if not 0 <= low_threshold <= high_threshold:
             raise ValueError(
                 "`low_threshold` must be from 0 to `high_threshold`. Received: "
@@ -68,59 +79,59 @@ class CannyEdge(keras.layers.Layer):
         self.high_threshold = high_threshold
 
     def build(self, input_shape):
-        self._check(input_shape)
+        self._validate_shape(input_shape)
 
     def call(self, inputs):
         is_masked = isinstance(inputs, (tuple, list))
-        gray, hole = inputs if is_masked else (inputs, None)
+        gray, mask = inputs if is_masked else (inputs, None)
         gray = ops.stop_gradient(ops.cast(gray, "float32"))[..., 0]
         valid = None
         if is_masked:
-            valid = ops.logical_not(ops.cast(hole, "bool"))[..., 0]
-        down, right = _gradient(self._smooth(gray, valid))
-        steepness = ops.sqrt(ops.square(down) + ops.square(right))
-        thin = ops.logical_and(
-            _is_ridge(steepness, down, right),
-            ops.logical_and(steepness >= self.low_threshold, steepness > 0),
+            valid = ops.logical_not(ops.cast(mask, "bool"))[..., 0]
+        down, right = _sobel(self._smooth(gray, valid))
+        magnitude = ops.sqrt(ops.square(down) + ops.square(right))
+        candidates = ops.logical_and(
+            _is_ridge(magnitude, down, right),
+            ops.logical_and(magnitude >= self.low_threshold, magnitude > 0),
         )
-        # A gradient at the border or beside the hole is made of what lies beyond.
-        inner = ops.ones_like(thin) if valid is None else valid
-        thin = ops.logical_and(thin, _eroded(inner))
-        start = ops.logical_and(thin, steepness >= self.high_threshold)
-        edge = _connected(start, thin)
+        # Gradients next to the border or the hole depend on what is beyond it.
+        inner = ops.ones_like(candidates) if valid is None else valid
+        candidates = ops.logical_and(candidates, _erode(inner))
+        seeds = ops.logical_and(candidates, magnitude >= self.high_threshold)
+        edge = _grow_within(seeds, candidates)
         return ops.cast(edge[..., None], self.compute_dtype)
 
     def _smooth(self, gray, valid):
-        """Gaussian means of the valid pixels, `[B, H, W]`."""
+        """Return Gaussian means of the valid pixels, `[B, H, W]`."""
         if valid is None:
             ones = ops.ones_like(gray[:1])
             rows = _blur(ones[:, :, :1], self.sigma, axis=1)
-            within = rows * _blur(ones[:, :1], self.sigma, axis=2)
+            weight = rows * _blur(ones[:, :1], self.sigma, axis=2)
         else:
             gray = ops.where(valid, gray, 0.0)
-            within = self._blur_both(ops.cast(valid, "float32"))
-        # Where no pixel within reach is valid, none is an edge.
-        return self._blur_both(gray) / ops.maximum(within, 1e-15)
+            weight = self._blur_both(ops.cast(valid, "float32"))
+        # The floor only matters where no valid pixel is in reach, so never on an edge.
+        return self._blur_both(gray) / ops.maximum(weight, 1e-15)
 
     def _blur_both(self, x):
         return _blur(_blur(x, self.sigma, axis=1), self.sigma, axis=2)
 
-    def _check(self, input_shape):
-        """The shape of gray, checked with the mask's if there is one."""
-        if input_shape and isinstance(input_shape[0], (tuple, list)):
+    def _validate_shape(self, input_shape):
+        """Check the input shapes and return that of `gray`."""
+        if input_shape and is_tuple_of_shapes(input_shape):
             check_same_shape(self, input_shape, ("gray", "mask"))
             input_shape = input_shape[0]
         else:
             check_feature_maps(self, (input_shape,), ("gray",))
         if input_shape[-1] != 1:
             raise ValueError(
-                "`CannyEdge` expects gray pictures [B, H, W, 1]. Received: "
+                "`CannyEdge` expects grayscale images [B, H, W, 1]. Received: "
                 f"gray.shape={input_shape}"
             )
         return tuple(input_shape)
 
     def compute_output_shape(self, input_shape):
-        return self._check(input_shape)
+        return self._validate_shape(input_shape)
 
     def get_config(self):
         return {
@@ -135,138 +146,152 @@ class CannyEdge(keras.layers.Layer):
 
 
 def _blur(x, sigma, axis):
-    """A Gaussian along an axis; beyond the border is 0.
+    """Blur along an axis with a Gaussian; pixels beyond the border count as 0.
 
-    Sums of shifted pictures, as devices round the factors of their convolutions.
+    This sums shifted images, because some devices round the operands of convolutions.
     """
-    radius = int(TRUNCATE * sigma + 0.5)
+    radius = int(GAUSSIAN_EXTENT * sigma + 0.5)
     weights = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
     total = weights[0] + 2 * sum(weights[1:])
     margins = [(0, 0)] * 3
     margins[axis] = (radius, radius)
     padded = ops.pad(x, margins)
 
-    def moved(by):
-        start, stop = radius + by, (by - radius) or None
+    def shifted(offset):
+        start, stop = radius + offset, (offset - radius) or None
         return padded[(slice(None),) * axis + (slice(start, stop),)]
 
-    # From the far ends on, where numbers are small.
+    # Small terms come first, which keeps the rounding error small.
     result = 0.0
     for i in range(radius, 0, -1):
-        result += (weights[i] / total) * (moved(-i) + moved(i))
+        result += (weights[i] / total) * (shifted(-i) + shifted(i))
     return result + (weights[0] / total) * x
 
 
-def _neighbours(x, mode="constant"):
-    """Function of (rows, columns) in -1, 0, 1: the picture moved so that each pixel
-    holds its neighbour's value."""
+def _neighbor_function(x, mode="constant"):
+    """Return a function that looks up a neighbor of every pixel.
+
+    Args:
+        x: Tensor `[B, H, W]`.
+        mode: Str, how `ops.pad` extends the border.
+
+    Returns:
+        Function of the neighbor's offsets down and to the right, each -1, 0 or 1. It
+        returns a tensor like `x` that holds that neighbor's value at every pixel.
+    """
     padded = ops.pad(x, ((0, 0), (1, 1), (1, 1)), mode=mode)
 
-    def at(down, right):
-        rows, columns = (slice(1 + by, (by - 1) or None) for by in (down, right))
+    def neighbor(down, right):
+        rows, columns = (slice(1 + i, (i - 1) or None) for i in (down, right))
         return padded[:, rows, columns]
 
-    return at
+    return neighbor
 
 
-def _gradient(x):
-    """Sobel's, downwards and to the right; borders are repeated."""
-    at = _neighbours(x, mode="symmetric")
-    diagonal, other = at(1, 1) - at(-1, -1), at(1, -1) - at(-1, 1)
-    down = diagonal + other + 2.0 * (at(1, 0) - at(-1, 0))
-    right = diagonal - other + 2.0 * (at(0, 1) - at(0, -1))
+def _sobel(x):
+    """Return Sobel's gradients downwards and to the right, borders being repeated."""
+    neighbor = _neighbor_function(x, mode="symmetric")
+    main = neighbor(1, 1) - neighbor(-1, -1)
+    anti = neighbor(1, -1) - neighbor(-1, 1)
+    down = main + anti + 2.0 * (neighbor(1, 0) - neighbor(-1, 0))
+    right = main - anti + 2.0 * (neighbor(0, 1) - neighbor(0, -1))
     return down, right
 
 
-def _is_ridge(steepness, down, right):
-    """Whether a pixel is as steep as both neighbours along its gradient.
+def _is_ridge(magnitude, down, right):
+    """Return where the magnitude is a maximum along the direction of the gradient.
 
-    A neighbour lies between two pixels, one straight and one diagonal.
+    The neighbors in that direction lie between two pixels, a straight and a diagonal
+    one, and are interpolated.
     """
-    at = _neighbours(steepness)
-    falling = ops.equal(down > 0, right > 0)
+    neighbor = _neighbor_function(magnitude)
+    # Along the main diagonal, both components of the gradient have the same sign.
+    is_main = ops.equal(down > 0, right > 0)
     down, right = ops.absolute(down), ops.absolute(right)
     is_vertical = ops.logical_or(
-        down > right, ops.logical_and(ops.equal(down, right), ops.logical_not(falling))
+        down > right, ops.logical_and(ops.equal(down, right), ops.logical_not(is_main))
     )
     weight = ops.minimum(down, right) / ops.maximum(ops.maximum(down, right), 1e-30)
 
-    def along(way):
-        """The value ahead (1) or behind (-1)."""
-        vertical = ops.where(falling, at(way, 0), at(-way, 0))
-        straight = ops.where(is_vertical, vertical, at(0, way))
-        diagonal = ops.where(falling, at(way, way), at(-way, way))
+    def interpolated_neighbor(sign):
+        vertical = ops.where(is_main, neighbor(sign, 0), neighbor(-sign, 0))
+        straight = ops.where(is_vertical, vertical, neighbor(0, sign))
+        diagonal = ops.where(is_main, neighbor(sign, sign), neighbor(-sign, sign))
         return diagonal * weight + straight * (1.0 - weight)
 
-    return ops.logical_and(along(1) <= steepness, along(-1) <= steepness)
+    return ops.logical_and(
+        interpolated_neighbor(1) <= magnitude, interpolated_neighbor(-1) <= magnitude
+    )
 
 
-# === Pixels that are or are not: bool [B, H, W] ===
+# === Binary images: bool [B, H, W] ===
 
 
-def _eroded(x):
-    """Pixels whose eight neighbours are true too; none at the border."""
-    at = _neighbours(x)
-    rows = ops.logical_and(ops.logical_and(at(-1, 0), x), at(1, 0))
-    at = _neighbours(rows)
-    return ops.logical_and(ops.logical_and(at(0, -1), rows), at(0, 1))
+def _erode(x):
+    """Return pixels whose eight neighbors are all true, which excludes the border."""
+    neighbor = _neighbor_function(x)
+    rows = ops.logical_and(ops.logical_and(neighbor(-1, 0), x), neighbor(1, 0))
+    neighbor = _neighbor_function(rows)
+    return ops.logical_and(ops.logical_and(neighbor(0, -1), rows), neighbor(0, 1))
 
 
-def _connected(start, allowed):
-    """Allowed pixels that are joined to one of `start` by allowed ones.
+def _grow_within(seeds, allowed):
+    """Return the allowed pixels that allowed pixels connect to one of the seeds.
 
-    They grow by a pixel to all sides until they don't. With the pixels of a row
-    packed into words that is several times faster than in a picture.
+    The seeds are dilated until nothing changes. This is several times faster on words
+    that hold several pixels of a row than on single pixels.
     """
     width = ops.shape(allowed)[2]
-    allowed = _packed(allowed)
+    allowed = _pack_bits(allowed)
 
     def grow(words, _):
         before = words
-        for _ in range(STEPS):
-            words = ops.bitwise_and(_dilated(words), allowed)
+        for _ in range(DILATIONS_PER_CHECK):
+            words = ops.bitwise_and(_dilate(words), allowed)
         return words, ops.any(ops.not_equal(words, before))
 
     words, _ = ops.while_loop(
-        lambda _, is_growing: is_growing,
+        lambda _, has_grown: has_grown,
         grow,
-        (_packed(start), ops.convert_to_tensor(True)),
+        (_pack_bits(seeds), ops.convert_to_tensor(True)),
     )
-    return _unpacked(words, width)
+    return _unpack_bits(words, width)
 
 
-def _dilated(words):
-    """Words grown to all eight sides, with bits too many above the lowest `BITS`."""
+def _dilate(words):
+    """Grow packed pixels in all eight directions; bits beyond the word may be set."""
     padded = ops.pad(words, ((0, 0), (0, 0), (1, 1)))
-    parts = (
+    horizontal = (
         ops.bitwise_left_shift(words, 1),
         ops.bitwise_right_shift(words, 1),
-        # The last pixel of the word before, and the first of the next.
-        ops.bitwise_right_shift(padded[:, :, :-2], BITS - 1),
-        ops.bitwise_left_shift(padded[:, :, 2:], BITS - 1),
+        # The last pixel of the previous word and the first pixel of the next word.
+        ops.bitwise_right_shift(padded[:, :, :-2], PIXELS_PER_WORD - 1),
+        ops.bitwise_left_shift(padded[:, :, 2:], PIXELS_PER_WORD - 1),
     )
-    for part in parts:
-        words = ops.bitwise_or(words, part)
+    for neighbors in horizontal:
+        words = ops.bitwise_or(words, neighbors)
     padded = ops.pad(words, ((0, 0), (1, 1), (0, 0)))
-    rows = ops.bitwise_or(padded[:, :-2], padded[:, 2:])
-    return ops.bitwise_or(words, rows)
+    vertical = ops.bitwise_or(padded[:, :-2], padded[:, 2:])
+    return ops.bitwise_or(words, vertical)
 
 
-def _packed(x):
-    """Pixels of a row as bits, int32 `[B, H, words]`; the first is the lowest."""
+def _pack_bits(x):
+    """Pack the pixels of rows into int32 `[B, H, words]`, first pixel lowest."""
     batch, height, width = ops.shape(x)
-    count = (width + BITS - 1) // BITS
-    x = ops.pad(ops.cast(x, "int32"), ((0, 0), (0, 0), (0, BITS - 1)))
-    x = ops.reshape(x[:, :, : count * BITS], (batch, height, count, BITS))
-    return ops.sum(ops.bitwise_left_shift(x, _places()), axis=-1)
+    count = (width + PIXELS_PER_WORD - 1) // PIXELS_PER_WORD
+    x = ops.pad(ops.cast(x, "int32"), ((0, 0), (0, 0), (0, PIXELS_PER_WORD - 1)))
+    x = x[:, :, : count * PIXELS_PER_WORD]
+    x = ops.reshape(x, (batch, height, count, PIXELS_PER_WORD))
+    return ops.sum(ops.bitwise_left_shift(x, _bit_positions()), axis=-1)
 
 
-def _unpacked(words, width):
+def _unpack_bits(words, width):
     batch, height, count = ops.shape(words)
-    bits = ops.bitwise_right_shift(words[..., None], _places())
-    bits = ops.reshape(ops.bitwise_and(bits, 1), (batch, height, count * BITS))
+    bits = ops.bitwise_right_shift(words[..., None], _bit_positions())
+    bits = ops.bitwise_and(bits, 1)
+    bits = ops.reshape(bits, (batch, height, count * PIXELS_PER_WORD))
     return ops.cast(bits[:, :, :width], "bool")
 
 
-def _places():
-    return ops.arange(BITS, dtype="int32")
+def _bit_positions():
+    return ops.arange(PIXELS_PER_WORD, dtype="int32")

@@ -6,29 +6,36 @@ from keras_ctsdg.layers.region_affinity import RegionAffinityLearning
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class ContextualFeatureAggregation(keras.layers.Layer):
-    """Region affinity, then multi-scale aggregation (CFA).
+    """Contextual feature aggregation (CFA): region affinity, then multi-scale mixing.
 
     Args:
         filters: Int, the number of output channels.
-        dilation_rates: Tuple of ints, the dilations that
+        dilation_rates: Tuple of ints, the dilation rates that
             `MultiScaleFeatureAggregation` mixes. Defaults to `(1, 2, 4, 8)`.
-        softmax_scale: Float, what `RegionAffinityLearning` multiplies similarities
-            with. Defaults to `10.0`.
+        softmax_scale: Float, the factor by which `RegionAffinityLearning` multiplies
+            similarities. Defaults to `10.0`.
         kernel_initializer: Initializer of the kernels. Defaults to
             `"glorot_uniform"`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: Tuple `(background, foreground)` of two tensors `[B, H, W, C]`.
-        training: Bool, whether gradients will be asked for.
+        inputs: Tuple `(background, foreground)` of two tensors `[B, H, W, C]`, as in
+            `RegionAffinityLearning`.
+        training: Bool, whether gradients will be computed. It selects the faster
+            implementation and does not change the result. Defaults to `False`.
 
     Returns:
         Tensor `[B, H, W, filters]`.
 
+    Raises:
+        ValueError: If `filters` or a dilation rate is not positive, or if the inputs
+            are not two feature maps of the same shape.
+
     Example:
 
-    >>> features = np.random.normal(size=(1, 16, 16, 8))
-    >>> ContextualFeatureAggregation(8)((features, features)).shape
+    >>> features = np.ones((1, 16, 16, 8))
+    >>> output = ContextualFeatureAggregation(8)((features, features))
+    >>> tuple(output.shape)
     (1, 16, 16, 8)
 
     Reference:

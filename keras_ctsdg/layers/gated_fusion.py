@@ -7,16 +7,16 @@ from keras_ctsdg.layers._shape_checks import check_same_shape
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class BidirectionalGatedFusion(keras.layers.Layer):
-    """Lets texture and structure features refine each other (Bi-GFF).
+    """Bidirectional gated feature fusion (Bi-GFF) of texture and structure features.
 
-    Two gates, each a 3 x 3 convolution and a sigmoid over both features, choose
-    what one stream takes from the other:
+    Two gates, each a 3 x 3 convolution over both features and a sigmoid, control how
+    much of one stream is added to the other:
 
     - `texture' = texture + texture_gamma * (structure_gate * structure)`
     - `structure' = structure + structure_gamma * (texture_gate * texture')`
 
-    Both gammas are trainable scalars that start at 0, so that fusion begins as a
-    plain concatenation.
+    Both gammas are trainable scalars that start at 0, so the layer starts as a plain
+    concatenation.
 
     Args:
         kernel_initializer: Initializer of the two gates' kernels. Defaults to
@@ -27,12 +27,16 @@ class BidirectionalGatedFusion(keras.layers.Layer):
         inputs: Tuple `(texture, structure)` of two tensors `[B, H, W, C]`.
 
     Returns:
-        Tensor `[B, H, W, 2 * C]`, the refined texture and structure concatenated.
+        Tensor `[B, H, W, 2 * C]`, the refined texture, then the refined structure.
+
+    Raises:
+        ValueError: If the inputs are not two feature maps of the same shape.
 
     Example:
 
     >>> texture, structure = np.ones((1, 8, 8, 16)), np.ones((1, 8, 8, 16))
-    >>> BidirectionalGatedFusion()((texture, structure)).shape
+    >>> output = BidirectionalGatedFusion()((texture, structure))
+    >>> tuple(output.shape)
     (1, 8, 8, 32)
 
     Reference:
@@ -62,7 +66,7 @@ class BidirectionalGatedFusion(keras.layers.Layer):
             3,
             padding="same",
             activation="sigmoid",
-            # A clone, or both gates would start with the same numbers.
+            # Without a clone, both gates would start with the same values.
             kernel_initializer=self.kernel_initializer.clone(),
             dtype=self.dtype_policy,
             name=name,
@@ -75,7 +79,8 @@ class BidirectionalGatedFusion(keras.layers.Layer):
         both = ops.concatenate([texture, structure], axis=-1)
         texture = texture + self.texture_gamma * (self.structure_gate(both) * structure)
         gate = self.texture_gate(both)
-        del both  # A large picture's is half a gigabyte.
+        # For a large image, this tensor takes half a gigabyte.
+        del both
         structure = structure + self.structure_gamma * (gate * texture)
         del gate
         return ops.concatenate([texture, structure], axis=-1)

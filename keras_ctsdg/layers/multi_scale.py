@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_ctsdg._checks import check_positive
 from keras_ctsdg.layers._conv import Conv2D
 from keras_ctsdg.layers._ops import add_up
 from keras_ctsdg.layers._shape_checks import check_feature_maps
@@ -8,15 +9,15 @@ from keras_ctsdg.layers._shape_checks import check_feature_maps
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class MultiScaleFeatureAggregation(keras.layers.Layer):
-    """Mixes dilated convolutions with weights that each pixel chooses.
+    """Weighted sum of dilated convolutions, with weights for each pixel.
 
-    One 3 x 3 convolution with ReLU a dilation rate; a 3 x 3 and a 1 x 1
-    convolution, each with ReLU, and a softmax give every pixel one weight a
-    branch. The output is the weighted sum of the branches.
+    Each branch is a 3 x 3 convolution with its own dilation rate and a ReLU. A 3 x 3
+    and a 1 x 1 convolution, each with a ReLU, and a softmax over the branches compute
+    one weight per pixel and branch. The output is the weighted sum of the branches.
 
     Args:
         filters: Int, the number of output channels.
-        dilation_rates: Tuple of ints, one a branch. Defaults to `(1, 2, 4, 8)`.
+        dilation_rates: Tuple of ints, one per branch. Defaults to `(1, 2, 4, 8)`.
         kernel_initializer: Initializer of the kernels. Defaults to
             `"glorot_uniform"`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
@@ -25,11 +26,16 @@ class MultiScaleFeatureAggregation(keras.layers.Layer):
         inputs: Tensor `[B, H, W, C]`.
 
     Returns:
-        Tensor `[B, H, W, filters]`.
+        Tensor `[B, H, W, filters]`, not negative.
+
+    Raises:
+        ValueError: If `filters` or a dilation rate is not positive, if there is no
+            dilation rate, or if the input is not `[B, H, W, C]`.
 
     Example:
 
-    >>> MultiScaleFeatureAggregation(16)(np.ones((1, 8, 8, 16))).shape
+    >>> output = MultiScaleFeatureAggregation(16)(np.ones((1, 8, 8, 16)))
+    >>> tuple(output.shape)
     (1, 8, 8, 16)
 
     Reference:
@@ -44,14 +50,12 @@ class MultiScaleFeatureAggregation(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if filters < 1:
-            raise ValueError(f"`filters` must be positive. Received: filters={filters}")
         if not dilation_rates or min(dilation_rates) < 1:
             raise ValueError(
-                "`dilation_rates` must hold positive ints. "
+                "`dilation_rates` must be a non-empty tuple of positive ints. "
                 f"Received: dilation_rates={dilation_rates}"
             )
-        self.filters = filters
+        self.filters = check_positive("filters", filters)
         self.dilation_rates = tuple(dilation_rates)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.branches = [
@@ -70,7 +74,7 @@ class MultiScaleFeatureAggregation(keras.layers.Layer):
             padding="same",
             dilation_rate=dilation_rate,
             activation="relu",
-            # A clone, or all branches would start with the same numbers.
+            # Without a clone, all branches would start with the same values.
             kernel_initializer=self.kernel_initializer.clone(),
             dtype=self.dtype_policy,
             name=name,

@@ -1,25 +1,27 @@
 import keras
 from keras import ops
 
+from keras_ctsdg._checks import check_positive
 from keras_ctsdg.layers._conv import convolve
+from keras_ctsdg.layers._shape_checks import is_tuple_of_shapes
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class PartialConv2D(keras.layers.Layer):
-    """2D convolution over the valid pixels alone.
+    """2D convolution over valid pixels only.
 
-    Every window is convolved with its invalid entries set to zero and scaled up
-    by the share of its entries that are valid, so that a result does not fade
-    towards a hole. A window without a valid entry gives zero. The layer pads
-    with `kernel_size // 2` zeros, which count as invalid, on every side.
+    Invalid entries of a window are set to zero, and the result is divided by the share
+    of valid entries, so that it does not fade towards a hole. A window without a
+    valid entry gives zero. The layer pads with `kernel_size // 2` zeros, which count
+    as invalid, on every side.
 
-    All channels that come from one source share one validity map, so the valid
-    entries of a window are counted on a single channel.
+    All channels of one source can share one validity map; the valid entries of a
+    window are then counted on a single channel.
 
     Args:
         filters: Int, the number of output channels.
-        kernel_size: Int, height and width of the window. Must be odd.
-        strides: Int, the step of the window. Defaults to `1`.
+        kernel_size: Int, the height and width of the window. Must be odd.
+        strides: Int, the stride of the window. Defaults to `1`.
         use_bias: Bool, whether to add a bias where the output is valid. Defaults
             to `True`.
         kernel_initializer: Initializer of the kernel. Defaults to
@@ -29,20 +31,25 @@ class PartialConv2D(keras.layers.Layer):
 
     Call arguments:
         inputs: Tuple `(features, validity)`, or `(features, validity, features,
-            validity, ...)` with one pair a source; the sources are concatenated
-            on their channels in this order. `features` are `[B, H, W, C]`,
-            `validity` is `[B, H, W, 1]` (or `[B, H, W, C]`) in [0, 1], where 1
-            marks a valid entry: the opposite of a mask.
+            validity, ...)` with one pair per source, whose channels are concatenated
+            in this order. `features` is `[B, H, W, C]`; `validity` is `[B, H, W, 1]`
+            or `[B, H, W, C]` in [0, 1], where 1 marks a valid entry. This is the
+            opposite of a mask, where 1 marks the hole.
 
     Returns:
         Tuple of the output, `[B, H', W', filters]`, and its validity,
-        `[B, H', W', 1]`: 1 wherever the window held a valid entry.
+        `[B, H', W', 1]`: 1 wherever the window has a valid entry, 0 elsewhere. `H'`
+        is `H / strides`, rounded up, and `W'` likewise.
+
+    Raises:
+        ValueError: If `filters`, `kernel_size` or `strides` is not positive, if
+            `kernel_size` is even, or if the inputs are not pairs of the shapes above.
 
     Example:
 
     >>> features, validity = np.ones((1, 8, 8, 3)), np.ones((1, 8, 8, 1))
-    >>> output, updated = PartialConv2D(16, 3, strides=2)((features, validity))
-    >>> output.shape, updated.shape
+    >>> output, new_validity = PartialConv2D(16, 3, strides=2)((features, validity))
+    >>> tuple(output.shape), tuple(new_validity.shape)
     ((1, 4, 4, 16), (1, 4, 4, 1))
 
     Reference:
@@ -61,19 +68,14 @@ class PartialConv2D(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if filters < 1 or strides < 1:
-            raise ValueError(
-                "`filters` and `strides` must be positive. "
-                f"Received: filters={filters}, strides={strides}"
-            )
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(
                 "`kernel_size` must be a positive odd number. "
                 f"Received: kernel_size={kernel_size}"
             )
-        self.filters = filters
+        self.filters = check_positive("filters", filters)
         self.kernel_size = kernel_size
-        self.strides = strides
+        self.strides = check_positive("strides", strides)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -93,28 +95,28 @@ class PartialConv2D(keras.layers.Layer):
     def call(self, inputs):
         features, validities = inputs[0::2], inputs[1::2]
         output = self._convolve(self._valid_features(features, validities), self.kernel)
-        # A count in half precision would round, and 1e-8 would vanish.
+        # In half precision, counts would be rounded and 1e-8 would underflow.
         count = self._convolve(
             self._valid_channels(features, validities),
             ops.ones((self.kernel_size, self.kernel_size, 1, 1), "float32"),
         )
-        updated = ops.minimum(count, 1.0)
+        new_validity = ops.minimum(count, 1.0)
         window = self.kernel_size**2 * self.kernel.shape[2]
-        output = ops.cast(output, "float32") * (updated * window / (count + 1e-8))
+        output = ops.cast(output, "float32") * (new_validity * window / (count + 1e-8))
         if self.use_bias:
-            output = (output + ops.cast(self.bias, "float32")) * updated
+            output = (output + ops.cast(self.bias, "float32")) * new_validity
         return (
             ops.cast(output, self.compute_dtype),
-            ops.cast(updated, self.compute_dtype),
+            ops.cast(new_validity, self.compute_dtype),
         )
 
     def _valid_features(self, features, validities):
-        # Apart, so that the parts are gone when their whole is convolved.
+        # In a method of its own, so that the parts are freed before the convolution.
         parts = zip(features, validities, strict=True)
         return ops.concatenate([x * validity for x, validity in parts], axis=-1)
 
     def _valid_channels(self, features, validities):
-        """Counts the valid channels of each pixel, [B, H, W, 1] in float32."""
+        """Count the valid channels of each pixel, float32 `[B, H, W, 1]`."""
         total = 0.0
         for feature, validity in zip(features, validities, strict=True):
             validity = ops.cast(validity, "float32")
@@ -128,10 +130,9 @@ class PartialConv2D(keras.layers.Layer):
         return convolve(x, kernel, self.strides, padding=self.kernel_size // 2)
 
     def _feature_shapes(self, input_shape):
-        nested = isinstance(input_shape, (tuple, list)) and all(
-            isinstance(shape, (tuple, list)) for shape in input_shape
-        )
-        if not nested or not input_shape or len(input_shape) % 2:
+        """Check the input shapes and return those of the features."""
+        is_nested = is_tuple_of_shapes(input_shape)
+        if not is_nested or not input_shape or len(input_shape) % 2:
             raise ValueError(
                 "`PartialConv2D` must be called on pairs (features, validity, ...) "
                 f"of tensors. Received: input shape {input_shape}"
@@ -149,9 +150,9 @@ class PartialConv2D(keras.layers.Layer):
                 for sizes in zip(feature[:3], validity[:3], strict=True)
             ):
                 raise ValueError(
-                    "`validity` must have the features' size and one channel, or "
-                    f"as many as the features. Received: features.shape={feature}, "
-                    f"validity.shape={validity}"
+                    "`validity` must have the height and width of the features, and "
+                    "one channel or as many as the features. Received: "
+                    f"features.shape={feature}, validity.shape={validity}"
                 )
         return features
 

@@ -1,25 +1,26 @@
 import keras
 from keras import ops
 
+from keras_ctsdg._checks import check_positive
 from keras_ctsdg.layers._conv import convolve
 from keras_ctsdg.layers._shape_checks import check_feature_maps
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class SpectralConv2D(keras.layers.Layer):
-    """2D convolution by a kernel of unit spectral norm.
+    """2D convolution with a kernel of spectral norm 1.
 
-    The raw kernel stays trainable and is divided by `sigma = u' W v` on every
-    call, gradients flowing through `sigma`; W is the kernel as
-    `[filters, C * kernel_size ** 2]`. A call in training mode first improves u
-    and v by one power iteration; in inference mode they stay as they are.
-    `keras.layers.SpectralNormalization` overwrites its kernel instead, which
-    trains differently.
+    The raw kernel is trainable and is divided by `sigma = u' W v` on every call, with
+    gradients flowing through `sigma`; W is the kernel reshaped to
+    `[filters, C * kernel_size ** 2]`. A call in training mode first refines u and v by
+    one power iteration; in inference mode they are not updated.
+    `keras.layers.SpectralNormalization` overwrites its kernel instead, which trains
+    differently.
 
     Args:
         filters: Int, the number of output channels.
-        kernel_size: Int, height and width of the window.
-        strides: Int, the step of the window. Defaults to `1`.
+        kernel_size: Int, the height and width of the window.
+        strides: Int, the stride of the window. Defaults to `1`.
         padding: Int, the number of zeros on every side. Defaults to `0`.
         kernel_initializer: Initializer of the raw kernel. Defaults to
             `"glorot_uniform"`.
@@ -27,15 +28,21 @@ class SpectralConv2D(keras.layers.Layer):
 
     Call arguments:
         inputs: Tensor `[B, H, W, C]`.
-        training: Bool, whether to run a power iteration first.
+        training: Bool, whether to run a power iteration first. Defaults to `False`.
 
     Returns:
-        Tensor `[B, H', W', filters]`.
+        Tensor `[B, H', W', filters]`, where `H'` is
+        `(H + 2 * padding - kernel_size) // strides + 1` and `W'` likewise.
+
+    Raises:
+        ValueError: If `filters`, `kernel_size` or `strides` is not positive, if
+            `padding` is negative, or if the input is not `[B, H, W, C]`.
 
     Example:
 
     >>> layer = SpectralConv2D(16, 4, strides=2, padding=1)
-    >>> layer(np.ones((1, 8, 8, 3)), training=True).shape
+    >>> output = layer(np.ones((1, 8, 8, 3)), training=True)
+    >>> tuple(output.shape)
     (1, 4, 4, 16)
 
     Reference:
@@ -53,22 +60,20 @@ class SpectralConv2D(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if min(filters, kernel_size, strides) < 1 or padding < 0:
+        self.filters = check_positive("filters", filters)
+        self.kernel_size = check_positive("kernel_size", kernel_size)
+        self.strides = check_positive("strides", strides)
+        if padding < 0:
             raise ValueError(
-                "`filters`, `kernel_size` and `strides` must be positive and "
-                f"`padding` not negative. Received: filters={filters}, "
-                f"kernel_size={kernel_size}, strides={strides}, padding={padding}"
+                f"`padding` must not be negative. Received: padding={padding}"
             )
-        self.filters = filters
-        self.kernel_size = kernel_size
-        self.strides = strides
         self.padding = padding
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
         check_feature_maps(self, (input_shape,), ("inputs",))
         kernel_shape = (self.kernel_size, self.kernel_size, input_shape[-1])
-        # No autocast: a norm taken in half precision would be off by percents.
+        # Without autocast, because a norm in half precision would be off by percents.
         self.kernel = self.add_weight(
             shape=(*kernel_shape, self.filters),
             initializer=self.kernel_initializer,
@@ -76,11 +81,11 @@ class SpectralConv2D(keras.layers.Layer):
             name="kernel",
         )
         self.u = self._add_vector(self.filters, "u", _random_unit_vector)
-        # W'u and not another random vector: sigma could start near 0 or below.
+        # With a second random vector, sigma could start near 0 or be negative.
         self.v = self._add_vector(
             self.kernel_size**2 * input_shape[-1],
             "v",
-            lambda shape, dtype=None: _unit(ops.matmul(self.u, self._matrix())),
+            lambda shape, dtype=None: _normalize(ops.matmul(self.u, self._matrix())),
         )
 
     def _add_vector(self, length, name, initializer):
@@ -99,9 +104,9 @@ class SpectralConv2D(keras.layers.Layer):
     def call(self, inputs, training=False):
         matrix = self._matrix()
         if training:
-            fixed = ops.stop_gradient(matrix)
-            v = _unit(ops.matmul(self.u, fixed))
-            u = _unit(ops.matmul(fixed, v))
+            constant = ops.stop_gradient(matrix)
+            v = _normalize(ops.matmul(self.u, constant))
+            u = _normalize(ops.matmul(constant, v))
             self.u.assign(u)
             self.v.assign(v)
         else:
@@ -131,9 +136,9 @@ class SpectralConv2D(keras.layers.Layer):
         }
 
 
-def _unit(vector):
+def _normalize(vector):
     return vector / ops.maximum(ops.norm(vector), 1e-12)
 
 
 def _random_unit_vector(shape, dtype=None):
-    return _unit(keras.random.normal(shape, dtype=dtype))
+    return _normalize(keras.random.normal(shape, dtype=dtype))

@@ -6,15 +6,15 @@ from keras_ctsdg.conventions import Upsampling
 
 
 def resize_aligned(x, height, width):
-    """Bilinear resize of `[B, H, W, C]` whose corner samples stay in place.
+    """Resize a feature map bilinearly, with its corner pixels kept in place.
 
-    Sample i of n outputs lies at `i * (length - 1) / (n - 1)`. Two small matrix
-    products, whose weights come from whole numbers and so are exact.
+    Output i of n is sampled at `i * (length - 1) / (n - 1)`. The resize is two small
+    matrix products, whose weights are computed from integers to be exact.
 
     Args:
         x: Tensor `[B, H, W, C]`.
-        height: Int, rows of the result.
-        width: Int, columns of the result.
+        height: Int, the height of the result.
+        width: Int, the width of the result.
 
     Returns:
         Tensor `[B, height, width, C]` of the dtype of `x`.
@@ -27,36 +27,40 @@ def resize_aligned(x, height, width):
 
 
 def _aligned_weights(old, new):
-    """Interpolation matrix [new, old]; each row blends two neighbours."""
+    """Return the interpolation matrix `[new, old]`; each row blends two neighbors."""
     steps = ops.maximum(ops.cast(new, "int32") - 1, 1)
-    target = ops.arange(new, dtype="int32")[:, None] * (ops.cast(old, "int32") - 1)
-    distance = ops.absolute(target - ops.arange(old, dtype="int32")[None] * steps)
+    position = ops.arange(new, dtype="int32")[:, None] * (ops.cast(old, "int32") - 1)
+    distance = ops.absolute(position - ops.arange(old, dtype="int32")[None] * steps)
     closeness = ops.cast(steps - distance, "float32") / ops.cast(steps, "float32")
     return ops.maximum(closeness, 0.0)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class BilinearUpSampling2D(keras.layers.Layer):
-    """Doubles height and width bilinearly, with equal results on every backend.
+    """Bilinear upsampling by a factor of 2, with equal results on every backend.
 
-    Written out rather than handed to `keras.ops.image.resize`: doubling is a
-    fixed 3:1 blend of neighbours, and backends' compiled resizes have differed.
+    This does not use `keras.ops.image.resize`, whose compiled results have differed
+    between backends.
 
     Args:
-        alignment: `"half_pixel"` (pixel centres at one half, edges clamped: the
-            authors' code) or `"align_corners"` (corner samples stay in place: its
-            MindSpore port). Defaults to `"half_pixel"`.
+        alignment: `"half_pixel"` (pixel centers at half-integers and clamped borders,
+            as in the authors' code) or `"align_corners"` (corner pixels kept in
+            place, as in their MindSpore port). Defaults to `"half_pixel"`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
         inputs: Tensor `[B, H, W, C]`.
 
     Returns:
-        Tensor `[B, 2 * H, 2 * W, C]`.
+        Tensor `[B, 2 * H, 2 * W, C]`, in the range of the input's values.
+
+    Raises:
+        ValueError: If `alignment` is none of the above.
 
     Example:
 
-    >>> BilinearUpSampling2D()(np.ones((1, 8, 8, 3))).shape
+    >>> output = BilinearUpSampling2D()(np.ones((1, 8, 8, 3)))
+    >>> tuple(output.shape)
     (1, 16, 16, 3)
     """
 
@@ -85,12 +89,12 @@ class BilinearUpSampling2D(keras.layers.Layer):
 
 
 def _double(x, axis):
-    """Samples a quarter before and a quarter behind each one, on a new axis."""
+    """Sample a quarter pixel before and after each pixel; stack both on a new axis."""
 
     def part(start, stop):
         return x[(slice(None),) * axis + (slice(start, stop),)]
 
-    before = ops.concatenate([part(None, 1), part(None, -1)], axis=axis)
-    behind = ops.concatenate([part(1, None), part(-1, None)], axis=axis)
+    previous = ops.concatenate([part(None, 1), part(None, -1)], axis=axis)
+    following = ops.concatenate([part(1, None), part(-1, None)], axis=axis)
     near = 0.75 * x
-    return ops.stack([near + 0.25 * before, near + 0.25 * behind], axis=axis + 1)
+    return ops.stack([near + 0.25 * previous, near + 0.25 * following], axis=axis + 1)

@@ -1,28 +1,41 @@
-"""The numbers that networks start with, or none where weights will be loaded."""
+"""Initial weights of the networks, which are skipped where weights will be loaded."""
 
 import contextlib
+import contextvars
 
 import keras
 
-_blank = False
+# A context variable, so that other threads keep random weights.
+_skipped = contextvars.ContextVar("initialization_skipped", default=False)
 
 
 @contextlib.contextmanager
-def blank():
-    """Networks that are made within hold zeros, for weights that will be loaded.
+def skip_initialization():
+    """Initialize the networks created within with zeros instead of random numbers.
 
-    Fifty million random numbers take time, and on JAX a compilation a shape.
+    For weights that will be loaded: fifty million random numbers take time, and on
+    JAX a compilation for each shape. Other threads are not affected.
     """
-    global _blank
-    before, _blank = _blank, True
+    token = _skipped.set(True)
     try:
         yield
     finally:
-        _blank = before
+        _skipped.reset(token)
 
 
 def random_normal(mean=0.0):
-    """The paper's initializer: a new one each time, for it gives its numbers again."""
-    if _blank:
+    """Return a new initializer with the paper's normal distribution.
+
+    An initializer returns the same numbers in every call, so each weight needs its
+    own.
+
+    Args:
+        mean: Float. Defaults to `0.0`.
+
+    Returns:
+        A Keras initializer: of standard deviation 0.02, or of zeros within
+        `skip_initialization`.
+    """
+    if _skipped.get():
         return keras.initializers.Zeros()
     return keras.initializers.RandomNormal(mean, stddev=0.02)

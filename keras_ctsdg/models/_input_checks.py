@@ -1,4 +1,4 @@
-"""What the networks accept, checked before anything is computed."""
+"""Checks of the networks' arguments and inputs, made before any computation."""
 
 import keras
 
@@ -6,31 +6,33 @@ from keras_ctsdg.conventions import CHANNELS, SIZE_MULTIPLE, STRUCTURE_KEYS
 
 
 def check_image_shape(image_shape):
-    """Checks an `image_shape` argument.
+    """Check an `image_shape` argument.
 
     Args:
-        image_shape: Tuple `(H, W, 3)`; H and W are multiples of 128, or `None`
-            for any.
+        image_shape: Tuple `(H, W, 3)`, where H and W are multiples of 128, or
+            `None` for any size.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If the argument breaks this rule.
     """
     if len(image_shape) != 3 or image_shape[-1] != CHANNELS["image"]:
         raise ValueError(
             "`image_shape` must be (height, width, 3). "
             f"Received: image_shape={image_shape}"
         )
-    _check_size(image_shape[:2], f"image_shape={tuple(image_shape)}")
+    _check_size_multiple(image_shape[:2], f"image_shape={tuple(image_shape)}")
 
 
 def check_filters(filters):
-    """Checks a `filters` argument, of which a quarter is used too.
+    """Check a `filters` argument.
+
+    Some layers have a quarter of the filters, so it must be divisible by 4.
 
     Args:
-        filters: Int, a positive multiple of 4.
+        filters: Int, which must be a positive multiple of 4.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If the argument breaks this rule.
     """
     if filters < 4 or filters % 4:
         raise ValueError(
@@ -39,30 +41,30 @@ def check_filters(filters):
 
 
 def check_inputs(inputs, keys=tuple(CHANNELS)):
-    """Checks names, ranks, channels and sizes of a network's inputs.
+    """Check the names, ranks, channels and sizes of a network's inputs.
 
-    Sizes that are unknown before the call are left to the call.
+    Sizes that are `None` are not checked.
 
     Args:
         inputs: Dict of tensors or arrays, `[B, H, W, C]` each.
-        keys: Tuple of str, the names that must be there. Defaults to `image`,
+        keys: Tuple of str, the required names. Defaults to all four inputs: `image`,
             `gray`, `edge` and `mask`.
 
     Raises:
-        ValueError: If `inputs` breaks a rule, naming it.
+        ValueError: If `inputs` breaks a rule. The message names the rule.
     """
     if not isinstance(inputs, dict):
         raise ValueError(
-            f"Inputs must be a dict with the keys {list(keys)}. "
+            f"`inputs` must be a dict with the keys {list(keys)}. "
             f"Received: inputs of type {type(inputs).__name__}"
         )
     missing = [key for key in keys if inputs.get(key) is None]
     if missing:
         raise ValueError(
-            f"Inputs must have the keys {list(keys)}; {missing} missing. "
+            f"`inputs` must have the keys {list(keys)}; {missing} missing. "
             f"Received: keys={list(inputs)}"
         )
-    shapes = {key: _shape(key, inputs[key]) for key in keys}
+    shapes = {key: _validate_shape(key, inputs[key]) for key in keys}
     reference = shapes["image"]
     for key, shape in shapes.items():
         if any(
@@ -73,20 +75,20 @@ def check_inputs(inputs, keys=tuple(CHANNELS)):
                 "All inputs must agree in batch size, height and width. Received: "
                 f"image.shape={reference}, {key}.shape={shape}"
             )
-    _check_size(reference[1:3], f"image.shape={reference}")
+    _check_size_multiple(reference[1:3], f"image.shape={reference}")
 
 
 def check_batch(batch):
-    """Checks a batch for a model: all inputs, or picture and mask alone.
+    """Check a batch for a model: all inputs, or image and mask only.
 
     Args:
         batch: Dict of tensors or arrays, `[B, H, W, C]` each.
 
     Returns:
-        Tuple of str, the inputs that it has.
+        Tuple of str, the names of the inputs in the batch.
 
     Raises:
-        ValueError: If it breaks a rule, naming it.
+        ValueError: If the batch breaks a rule. The message names the rule.
     """
     keys = tuple(CHANNELS)
     if isinstance(batch, dict):
@@ -95,14 +97,34 @@ def check_batch(batch):
             keys = tuple(key for key in keys if key not in STRUCTURE_KEYS)
         elif absent:
             raise ValueError(
-                "`gray` and `edge` come together, or are both left to the model; "
+                "`gray` and `edge` must be given together, or both left to the model; "
                 f"{absent} missing. Received: keys={list(batch)}"
             )
     check_inputs(batch, keys)
     return keys
 
 
-def _shape(key, value):
+def check_mask_range(mask):
+    """Check that a mask lies in [0, 1].
+
+    Args:
+        mask: Array, or tensor with concrete values.
+
+    Raises:
+        ValueError: If a value is outside of [0, 1] or NaN.
+    """
+    mask = keras.ops.convert_to_numpy(mask)
+    # Comparisons with NaN are false, so this form finds them, too.
+    if not ((mask >= 0) & (mask <= 1)).all():
+        low, high = float(mask.min()), float(mask.max())
+        raise ValueError(
+            "`mask` must lie in [0, 1], where 1 marks the hole. "
+            f"Received: mask with values from {low} to {high}"
+        )
+
+
+def _validate_shape(key, value):
+    """Return the shape of an input after checking its rank and channels."""
     if not hasattr(value, "shape"):
         raise ValueError(
             f"`{key}` must be a tensor or an array. "
@@ -118,28 +140,9 @@ def _shape(key, value):
     return shape
 
 
-def _check_size(size, received):
+def _check_size_multiple(size, received):
     if any(length is not None and length % SIZE_MULTIPLE for length in size):
         raise ValueError(
             f"Height and width must be multiples of {SIZE_MULTIPLE}. "
             f"Received: {received}"
-        )
-
-
-def check_mask_range(mask):
-    """Checks that a mask lies in [0, 1].
-
-    Args:
-        mask: Tensor or array whose numbers are at hand.
-
-    Raises:
-        ValueError: If it does not, or holds a NaN.
-    """
-    mask = keras.ops.convert_to_numpy(mask)
-    # Compared and negated, which catches NaN too.
-    if not ((mask >= 0) & (mask <= 1)).all():
-        low, high = float(mask.min()), float(mask.max())
-        raise ValueError(
-            "`mask` must lie in [0, 1], where 1 marks the hole. "
-            f"Received: mask with values in [{low}, {high}] or NaN"
         )

@@ -1,3 +1,5 @@
+"""Functional models that hold no more features at once than they need."""
+
 import keras
 
 from keras_ctsdg import _keras_private
@@ -7,7 +9,8 @@ class MemoryEfficientFunctional(_keras_private.GraphRunner):
     """A functional model that releases every feature after its last use.
 
     Keras holds all features until a call ends. On PyTorch, where Python runs the
-    graph, that takes several times the memory that is needed at once.
+    graph, that takes several times the memory that is needed at once. On TensorFlow
+    and JAX, compilers release the features, and Keras runs the graph.
     """
 
     def runs_graph_itself(self):
@@ -23,7 +26,8 @@ def run_graph(model, inputs, operation_fn):
     Args:
         model: A functional `keras.Model`.
         inputs: Tensors in the structure of the model's inputs.
-        operation_fn: Function of an operation that returns what is called for it.
+        operation_fn: Function that takes an operation and returns the callable to
+            run for it.
 
     Returns:
         Tensors in the structure of the model's outputs.
@@ -31,8 +35,9 @@ def run_graph(model, inputs, operation_fn):
     nodes = _execution_order(model)
     last_use = {id(x): i for i, node in enumerate(nodes) for x in node.input_tensors}
     last_use |= {id(x): None for x in model.outputs}
-    values = zip(map(id, model.inputs), keras.tree.flatten(inputs), strict=True)
-    values = dict(values)
+    inputs = keras.tree.flatten(inputs)
+    values = dict(zip(map(id, model.inputs), inputs, strict=True))
+    # Every other name of a feature would keep it alive.
     del inputs
     for i, node in enumerate(nodes):
         arguments, options = _keras_private.call_arguments(node, values)
@@ -56,8 +61,8 @@ def run_graph(model, inputs, operation_fn):
 def _execution_order(model):
     """Return the model's nodes, each after those it depends on.
 
-    Outputs that depend on few nodes come first: what only they need is then released
-    early.
+    Outputs that depend on few nodes come first, so that features that only they need
+    are released early.
     """
     nodes = _keras_private.graph_nodes(model)
     dependencies = sorted((_dependencies(x) for x in model.outputs), key=len)

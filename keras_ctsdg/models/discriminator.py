@@ -11,38 +11,41 @@ from keras_ctsdg.models._input_checks import (
     check_inputs,
 )
 
-# One row a convolution of a branch: stride, width in units of `filters`.
+# Stride and width, in units of `filters`, of convolutions 1 to 4 of a branch.
 BRANCH = ((2, 1), (2, 2), (2, 4), (1, 8))
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class Discriminator(keras.Model):
-    """Judges patches of a picture by its texture and by its structure.
+    """The two-stream discriminator, which tells real from filled images by patches.
 
-    The texture branch sees the picture, the structure branch an edge map and the
-    true gray. A real picture comes with its Canny edge; for a fake one leave
-    `edge` out, and the structure branch sees the edge that a small detector,
-    trained along, finds in the picture. With the default `filters` it has
-    5,531,729 trainable parameters.
+    The texture branch sees the image; the structure branch sees an edge map and the
+    grayscale of the target image. A real image comes with its Canny edge. For a filled
+    image leave `edge` out: the structure branch then sees the edge that a small
+    detector, which is trained along with the branches, finds in the image. With the
+    default `filters` there are 5,531,729 trainable parameters.
 
     Args:
-        image_shape: Tuple `(H, W, 3)` of multiples of 128, or `None` for any.
-            Defaults to `(None, None, 3)`.
-        filters: Int, the width of a branch's first convolution, a multiple of 4.
-            Defaults to `64`.
-        dtype: Dtype policy of the layers. Defaults to Keras' global policy.
-        name: String, the name of the model. Defaults to `"discriminator"`.
+        image_shape: Tuple `(H, W, 3)`, where H and W are multiples of 128, or `None`
+            for any size. Defaults to `(None, None, 3)`.
+        filters: Int, the width of the first convolution of a branch. Must be a
+            multiple of 4. Defaults to `64`.
+        dtype: Dtype policy of the layers. Defaults to Keras' global policy. The
+            patch logits are as precise as the weights, also under mixed precision.
+        name: Str, the name of the model. Defaults to `"discriminator"`.
         **kwargs: Further arguments of `keras.Model`.
 
     Call arguments:
         inputs: Dict of `image` `[B, H, W, 3]` in [-1, 1], `gray` `[B, H, W, 1]` in
-            [0, 1] and, for a real picture, `edge` `[B, H, W, 1]`, 0 or 1.
-        training: Bool, whether power iterations and batch statistics move on.
+            [0, 1] and, for a real image, `edge` `[B, H, W, 1]`, 0 or 1. H and W are
+            multiples of 128.
+        training: Bool, whether power iterations and the statistics of batch
+            normalization are updated. Defaults to `False`.
 
     Returns:
-        Dict of `patch_logits`, `[B, H / 8 - 2, W / 8 - 2, 2]`, texture's and
-        structure's opinion of each patch (above 0: real), and `edge_logits`
-        `[B, H, W, 1]`, the detected edge.
+        Dict of `patch_logits`, `[B, H / 8 - 2, W / 8 - 2, 2]`, the scores that the
+        texture and the structure branch give each patch (above 0 for real), and
+        `edge_logits` `[B, H, W, 1]`, the logits of the detected edge.
 
     Raises:
         ValueError: If an argument or an input breaks a rule above.
@@ -53,7 +56,7 @@ class Discriminator(keras.Model):
     >>> image, gray = np.zeros((1, 128, 128, 3)), np.zeros((1, 128, 128, 1))
     >>> fake = discriminator({"image": image, "gray": gray})
     >>> real = discriminator({"image": image, "gray": gray, "edge": gray})
-    >>> real["patch_logits"].shape
+    >>> tuple(real["patch_logits"].shape)
     (1, 14, 14, 2)
 
     Reference:
@@ -71,6 +74,14 @@ class Discriminator(keras.Model):
         check_image_shape(image_shape)
         check_filters(filters)
 
+        # === Layers ===
+        detect = layers.Activation("sigmoid", dtype=dtype, name="detected_edge")
+        select = _GivenOrDetected(dtype=dtype, name="seen_edge")
+        join_structure = layers.Concatenate(dtype=dtype, name="structure_input")
+        join_logits = layers.Concatenate(
+            dtype=_variable_dtype(dtype), name="patch_logits"
+        )
+
         # === Functional Model ===
         image = keras.Input((*image_shape[:2], CHANNELS["image"]), name="image")
         gray = keras.Input((*image_shape[:2], CHANNELS["gray"]), name="gray")
@@ -78,20 +89,13 @@ class Discriminator(keras.Model):
             (*image_shape[:2], CHANNELS["edge"]), name="edge", optional=True
         )
         edge_logits = apply_edge_detector(image, filters // 4, dtype)
-        detected = layers.Activation("sigmoid", dtype=dtype, name="detected_edge")(
-            edge_logits
+        structure = join_structure([select(detect(edge_logits), edge), gray])
+        patch_logits = join_logits(
+            [
+                apply_branch(image, filters, dtype, "texture"),
+                apply_branch(structure, filters, dtype, "structure"),
+            ]
         )
-        seen = _GivenOrDetected(dtype=dtype, name="seen_edge")(detected, edge)
-        structure = layers.Concatenate(dtype=dtype, name="structure_input")(
-            [seen, gray]
-        )
-        opinions = [
-            apply_branch(image, filters, dtype, "texture"),
-            apply_branch(structure, filters, dtype, "structure"),
-        ]
-        patch_logits = layers.Concatenate(
-            dtype=_logits_dtype(dtype), name="patch_logits"
-        )(opinions)
         super().__init__(
             inputs={"image": image, "gray": gray, "edge": edge},
             outputs={"patch_logits": patch_logits, "edge_logits": edge_logits},
@@ -100,14 +104,16 @@ class Discriminator(keras.Model):
         )
 
         # === Config ===
-        # A functional model passes `dtype` over.
+        # A functional model ignores its `dtype` argument.
         self.dtype_policy = keras.dtype_policies.get(dtype)
         self.image_shape = tuple(image_shape)
         self.filters = filters
 
     def __call__(self, inputs, *args, **kwargs):
-        real = isinstance(inputs, dict) and inputs.get("edge") is not None
-        check_inputs(inputs, ("image", "gray", "edge") if real else ("image", "gray"))
+        is_real = isinstance(inputs, dict) and inputs.get("edge") is not None
+        check_inputs(
+            inputs, ("image", "gray", "edge") if is_real else ("image", "gray")
+        )
         inputs = {key: inputs.get(key) for key in ("image", "gray", "edge")}
         return super().__call__(inputs, *args, **kwargs)
 
@@ -125,12 +131,9 @@ class Discriminator(keras.Model):
         return cls(**config)
 
 
-# === Layers ===
-
-
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class _GivenOrDetected(layers.Layer):
-    """The edge that was given, else the detected one."""
+    """Return the given edge, or the detected one if none is given."""
 
     def call(self, detected, given=None):
         return detected if given is None else given
@@ -139,35 +142,54 @@ class _GivenOrDetected(layers.Layer):
         return detected_shape
 
 
-def _logits_dtype(dtype):
-    """Logits are as precise as the weights, also under mixed precision."""
+def _variable_dtype(dtype):
+    """Return the dtype of the weights, in which patch logits are computed, too."""
     return keras.dtype_policies.get(dtype).variable_dtype
 
 
 def apply_branch(x, filters, dtype, name):
-    """Five spectral convolutions; the logits of a patch map, one channel."""
-    widths = [(strides, filters * width) for strides, width in BRANCH] + [(1, 1)]
-    for i, (strides, width) in enumerate(widths, start=1):
-        last = i == len(widths)
+    """Apply the five spectral convolutions of a branch.
+
+    Args:
+        x: Tensor `[B, H, W, C]`.
+        filters: Int, the width of the first convolution.
+        dtype: Dtype policy of the layers.
+        name: Str, the prefix of the layers' names.
+
+    Returns:
+        Tensor `[B, H / 8 - 2, W / 8 - 2, 1]`, the logits of the patches.
+    """
+    blocks = [(strides, filters * width) for strides, width in BRANCH] + [(1, 1)]
+    for i, (strides, width) in enumerate(blocks, start=1):
+        is_last = i == len(blocks)
         x = SpectralConv2D(
             width,
             4,
             strides=strides,
             padding=1,
             kernel_initializer=random_normal(),
-            dtype=_logits_dtype(dtype) if last else dtype,
+            dtype=_variable_dtype(dtype) if is_last else dtype,
             name=f"{name}_conv_{i}",
         )(x)
-        if not last:
+        if not is_last:
             x = layers.LeakyReLU(0.2, dtype=dtype, name=f"{name}_relu_{i}")(x)
     return x
 
 
 def apply_edge_detector(image, filters, dtype):
-    """A residual block over the picture; the logits of its edge map."""
+    """Apply the residual block that detects edges.
+
+    Args:
+        image: Tensor `[B, H, W, 3]` in [-1, 1].
+        filters: Int, the width of the block.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Tensor `[B, H, W, 1]`, the logits of the edge map.
+    """
 
     def conv(x, width, kernel_size, name):
-        # Uniform within 1 / sqrt(fan_in), biases too.
+        # PyTorch's default, for kernels and biases: uniform within 1 / sqrt(fan_in).
         limit = (x.shape[-1] * kernel_size**2) ** -0.5
         return Conv2D(
             width,

@@ -1,4 +1,4 @@
-"""The structure stream's inputs, drawn from pictures where a step runs."""
+"""Inputs of the structure stream, computed from images on the model's device."""
 
 from keras import ops
 
@@ -11,11 +11,13 @@ from keras_ctsdg.conventions import (
 
 
 def compute_gray(image, edges):
-    """The gray picture, to the last bit but one that of `data.gray_and_edge`.
+    """Compute the grayscale of an image as `keras_ctsdg.data.gray_and_edge` does.
+
+    The results agree within two units of the last place of float32.
 
     Args:
         image: Float32 tensor `[B, H, W, 3]` in [-1, 1].
-        edges: `"clean"`, or `"wrapped"` for the picture as the original
+        edges: `"clean"`, or `"wrapped"` for the image as the original
             implementations wrap it into bytes.
 
     Returns:
@@ -24,8 +26,8 @@ def compute_gray(image, edges):
     if edges == Edges.CLEAN:
         levels = ops.round(image_to_levels(image))
     else:
-        # By way of whole numbers: what a negative float makes as a byte depends
-        # on the processor.
+        # Converted to integers first, because the byte that a negative float becomes
+        # depends on the processor.
         levels = ops.cast(ops.mod(ops.cast(image * 255.0, "int32"), 256), "float32")
     total = sum(
         float(weight) * levels[..., i : i + 1]
@@ -35,16 +37,16 @@ def compute_gray(image, edges):
 
 
 def compute_structure(image, edges, canny):
-    """Gray and edge of whole pictures, as a data set would bring them.
+    """Compute the gray and edge inputs of complete images, as a data set does.
 
     Args:
         image: Float32 tensor `[B, H, W, 3]` in [-1, 1].
         edges: `"clean"` or `"wrapped"`.
-        canny: `keras_ctsdg.layers.CannyEdge`.
+        canny: A `keras_ctsdg.layers.CannyEdge`.
 
     Returns:
-        Dict of the float32 tensors `gray` and `edge`, `[B, H, W, 1]`, through which no
-        gradient flows.
+        Dict of float32 tensors `[B, H, W, 1]`: `gray` in [0, 1] and `edge`, 0 or 1.
+        Gradients do not flow through them.
     """
     gray = compute_gray(ops.stop_gradient(image), edges)
     return {"gray": gray, "edge": ops.cast(canny(gray), "float32")}

@@ -1,58 +1,60 @@
 import keras
 from keras import layers, ops
 
+from keras_ctsdg._checks import check_choice
 from keras_ctsdg.checkpoints.assign import assign_weights
 from keras_ctsdg.checkpoints.vgg16 import match_vgg16, read_vgg16
 from keras_ctsdg.conventions import image_to_levels, image_to_unit
 from keras_ctsdg.layers._conv import Conv2D, MaxPooling2D
 
-# The convolutions of blocks 1 to 3: the paper looks no deeper.
+# Width and number of convolutions of blocks 1 to 3, which the paper's losses use.
 BLOCKS = ((64, 2), (128, 2), (256, 3))
 SCALINGS = ("as_is", "unit", "caffe")
-# ImageNet's, of blue, green and red in [0, 255].
+# ImageNet's mean of blue, green and red in [0, 255].
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class VGG16Features(keras.Model):
-    """VGG16 up to its third pooling, which the perceptual and style losses use.
+    """VGG16 up to its third pooling, for the perceptual and the style loss.
 
-    Frozen. Torchvision's weights see pictures in [-1, 1] as they are, without
-    ImageNet's mean and scale: the loss weights were tuned that way. Other weights
-    see what their own network was trained on.
+    The network is frozen. Torchvision's weights see images in [-1, 1] as they are,
+    without ImageNet's mean and scale, because the loss weights were tuned that way.
+    Other weights see the value range that their own network was trained on.
 
     Args:
         weights: One of
 
             - `"imagenet"`: KerasHub's preset `vgg_16_imagenet`, a conversion of
-              torchvision's weights, which is fetched once;
-            - the path of torchvision's file (`.pth`; needs the extra `torch`), of a
-              file of Keras' (`.h5`, such as that of `keras.applications`, or
+              torchvision's weights, which is downloaded once;
+            - the path of torchvision's file (`.pth`; needs the extra `torch`) or of
+              a Keras file (`.h5`, such as that of `keras.applications`, or
               `.keras`);
-            - a model: of KerasHub, KerasCV or `keras.applications`, or another
+            - a model of KerasHub, KerasCV or `keras.applications`, or another
               `VGG16Features`;
             - `None`: random weights, to be replaced.
 
             Defaults to `"imagenet"`.
-        input_scaling: What the weights see of a picture: `"as_is"`, [-1, 1];
-            `"unit"`, [0, 1]; `"caffe"`, blue, green and red in [0, 255] less
-            ImageNet's mean; or `"auto"`, by where the weights are from: KerasCV
-            `"unit"`, other Keras models and `.h5` `"caffe"`, all else `"as_is"`.
-            Defaults to `"auto"`.
+        input_scaling: The value range of the images that the weights see: `"as_is"`
+            for [-1, 1]; `"unit"` for [0, 1]; `"caffe"` for blue, green and red in
+            [0, 255] minus ImageNet's mean; or `"auto"`, which depends on the source
+            of the weights: `"unit"` for KerasCV, `"as_is"` for torchvision, KerasHub
+            and `None`, and `"caffe"` for other Keras models and `.h5` files. Another
+            `VGG16Features` passes on its own. Defaults to `"auto"`.
         dtype: Dtype policy of the layers. Defaults to Keras' global policy.
-        name: String, the name of the model. Defaults to `"vgg16_features"`.
+        name: Str, the name of the model. Defaults to `"vgg16_features"`.
         **kwargs: Further arguments of `keras.Model`.
 
     Call arguments:
         inputs: Tensor `[B, H, W, 3]` in [-1, 1].
 
     Returns:
-        List of three tensors: `[B, H / 2, W / 2, 64]`, `[B, H / 4, W / 4, 128]` and
-        `[B, H / 8, W / 8, 256]`.
+        List of the outputs of the three poolings: `[B, H / 2, W / 2, 64]`,
+        `[B, H / 4, W / 4, 128]` and `[B, H / 8, W / 8, 256]`.
 
     Raises:
         ValueError: If an argument is none of the above, or the weights do not fit.
-        OSError: If the ImageNet weights are asked for and can't be fetched.
+        OSError: If the ImageNet weights are requested and cannot be downloaded.
 
     Example:
 
@@ -72,20 +74,16 @@ class VGG16Features(keras.Model):
         name="vgg16_features",
         **kwargs,
     ):
-        if input_scaling not in ("auto", *SCALINGS):
-            raise ValueError(
-                f"`input_scaling` must be one of {('auto', *SCALINGS)}. "
-                f"Received: input_scaling={input_scaling!r}"
-            )
-        state, expected = None, "as_is"
+        check_choice("input_scaling", input_scaling, ("auto", *SCALINGS))
+        state, scaling = None, "as_is"
         if weights is not None:
-            state, expected = read_vgg16(weights)
+            state, scaling = read_vgg16(weights)
         if input_scaling == "auto":
-            input_scaling = expected
+            input_scaling = scaling
 
         # === Functional Model ===
         image = keras.Input((None, None, 3), name="image")
-        x, pooled = image, []
+        x, features = image, []
         if input_scaling != "as_is":
             x = _InputScaling(input_scaling, dtype=dtype, name="input_scaling")(x)
         for block, (width, convolutions) in enumerate(BLOCKS, start=1):
@@ -99,17 +97,19 @@ class VGG16Features(keras.Model):
                     name=f"block{block}_conv{i}",
                 )(x)
             x = MaxPooling2D(dtype=dtype, name=f"block{block}_pool")(x)
-            pooled.append(x)
-        super().__init__(inputs=image, outputs=pooled, name=name, **kwargs)
+            features.append(x)
+        super().__init__(inputs=image, outputs=features, name=name, **kwargs)
+
+        # === Config ===
         self.trainable = False
-        # A functional model passes `dtype` over.
+        # A functional model ignores its `dtype` argument.
         self.dtype_policy = keras.dtype_policies.get(dtype)
         self.input_scaling = input_scaling
         if state is not None:
             assign_weights(match_vgg16(self, state))
 
     def get_config(self):
-        # Saved with its numbers, it never has to be fetched again.
+        # A saved model holds its weights, so they need not be downloaded again.
         return {
             "weights": None,
             "input_scaling": self.input_scaling,
@@ -122,12 +122,14 @@ class VGG16Features(keras.Model):
         return cls(**config)
 
 
-# === Layers ===
-
-
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class _InputScaling(layers.Layer):
-    """Pictures in [-1, 1] as other networks take them."""
+    """Convert images in [-1, 1] to the value range of other networks.
+
+    Args:
+        kind: `"unit"` or `"caffe"`. See `VGG16Features`.
+        **kwargs: Arguments of `keras.layers.Layer`.
+    """
 
     def __init__(self, kind, **kwargs):
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""A preset on disk: a folder with Keras' own files of a model, and a card."""
+"""Presets on disk: folders with Keras' own files of a model, and a model card."""
 
 import json
 import os
@@ -12,22 +12,32 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_ctsdg._checks import check_choice
+from keras_ctsdg.presets.card import build_card
+
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 CARD = "README.md"
-# Ours among Keras' metadata.
+# The key of our entry in Keras' metadata.
 RECORD = "keras_ctsdg"
 DTYPES = ("float32", "float16")
-# Bytes of a text file in a preset: what is larger is none.
-MAX_TEXT = 2**24
+# The size limit of a preset's JSON files, in bytes.
+MAX_JSON_BYTES = 2**24
 
 
-# === Places ===
+# === Names and folders ===
 
 
 def preset_folder(name):
-    """Where the preset of that name is installed, or would be.
+    """Return the folder in which the preset of a name is or would be installed.
 
-    `KERAS_CTSDG_HOME`, by default `keras_ctsdg` beside Keras' own cache.
+    It is in `$KERAS_CTSDG_HOME/presets`, by default `~/.keras/keras_ctsdg/presets`.
+    `KERAS_HOME` moves `~/.keras`, as in Keras.
+
+    Args:
+        name: Str, the name of the preset.
+
+    Returns:
+        `pathlib.Path`, which need not exist.
     """
     home = os.environ.get("KERAS_CTSDG_HOME")
     if not home:
@@ -35,26 +45,26 @@ def preset_folder(name):
     return Path(home).expanduser() / "presets" / name
 
 
-def is_name(preset):
-    """Whether it is a preset's name: a plain word, no path."""
+def is_preset_name(preset):
+    """Return whether an argument is a name of letters, digits, `_` and `-`."""
     return isinstance(preset, str) and bool(re.fullmatch(r"\w[\w-]*", preset))
 
 
 def is_preset(folder):
-    """Whether a folder holds a preset."""
+    """Return whether a folder holds a preset."""
     return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
 
 
-def check_free(folder, overwrite, argument):
-    """Checks that a preset may be written to a folder.
+def check_destination(folder, overwrite, argument):
+    """Check that a preset may be written to a folder.
 
     Args:
         folder: `pathlib.Path`.
-        overwrite: Bool, whether a preset that is there may be replaced.
-        argument: Str, what the error calls the folder.
+        overwrite: Bool, whether an existing preset may be replaced.
+        argument: Str, the name of `folder` in errors.
 
     Raises:
-        ValueError: If something is there that may not be replaced.
+        ValueError: If the folder holds anything that may not be replaced.
     """
     empty = folder.is_dir() and not any(folder.iterdir())
     if not folder.exists() or empty or (overwrite and is_preset(folder)):
@@ -77,27 +87,29 @@ def write_preset(
     record=None,
     with_discriminator=True,
 ):
-    """Writes a model's networks to a folder, whole or not at all.
+    """Write a model's networks to a folder, completely or not at all.
 
     Args:
         model: A `keras_ctsdg.CTSDG`.
-        folder: `pathlib.Path`.
-        dtype: `"float32"`, or `"float16"` for kernels of half the size.
-        overwrite: Bool, whether a preset that is there is replaced.
-        record: Dict of what is known of the weights, such as `source` and `step`.
-        with_discriminator: Bool, whether the discriminator is written too.
+        folder: Path of the folder.
+        dtype: `"float32"`, or `"float16"` for kernels of half the size. Defaults to
+            `"float32"`.
+        overwrite: Bool, whether an existing preset is replaced. Defaults to `False`.
+        record: Dict of further metadata, such as `source`, `license` and `step`.
+            Defaults to `None`.
+        with_discriminator: Bool, whether the discriminator is written, too. Defaults
+            to `True`.
 
     Raises:
-        ValueError: If an argument breaks a rule above, or a kernel's numbers are
-            beyond float16.
+        ValueError: If an argument breaks a rule above, or a kernel's values exceed
+            the range of float16.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"`dtype` must be one of {DTYPES}. Received: dtype={dtype!r}")
+    check_choice("dtype", dtype, DTYPES)
     folder = Path(folder)
-    check_free(folder, overwrite, "folder")
+    check_destination(folder, overwrite, "folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Without the optimizers and the perceptual network of a training.
-    bare = type(model)(
+    # A new model has no optimizers and no perceptual network, which are not saved.
+    uncompiled = type(model)(
         model.generator,
         model.discriminator if with_discriminator else None,
         edges=model.edges,
@@ -108,51 +120,54 @@ def write_preset(
     ) as scratch:
         partial = Path(scratch, "preset")
         partial.mkdir()
-        config = keras.saving.serialize_keras_object(bare)
+        config = keras.saving.serialize_keras_object(uncompiled)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-        bare.save_weights(partial / WEIGHTS)
+        uncompiled.save_weights(partial / WEIGHTS)
         if dtype == "float16":
             os.replace(partial / WEIGHTS, Path(scratch, WEIGHTS))
-            _copy_in_half(Path(scratch, WEIGHTS), partial / WEIGHTS)
-        metadata = _metadata(bare, dtype, record or {})
+            _copy_as_float16(Path(scratch, WEIGHTS), partial / WEIGHTS)
+        metadata = _build_metadata(uncompiled, dtype, record or {})
         (partial / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
-        (partial / CARD).write_text(_card(folder.name, metadata[RECORD]))
+        (partial / CARD).write_text(build_card(folder.name, metadata[RECORD]))
         if folder.exists():
             os.replace(folder, Path(scratch, "replaced"))
         os.replace(partial, folder)
 
 
-def _copy_in_half(source, target):
-    """Kernels in float16; biases and statistics, which need the range, stay."""
+def _copy_as_float16(source, target):
+    """Copy a weights file with its kernels in float16.
+
+    Biases and statistics are small and may need the range of float32.
+    """
     import h5py
 
-    with h5py.File(source, "r") as whole, h5py.File(target, "w") as half:
+    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
 
         def copy(name, item):
             if isinstance(item, h5py.Group):
-                new = half.require_group(name)
+                copied = new.require_group(name)
             else:
                 values = item[()]
                 if values.ndim > 1:
-                    values = _in_half(values, name)
-                new = half.create_dataset(name, data=values)
-            new.attrs.update(item.attrs)
+                    values = _to_float16(values, name)
+                copied = new.create_dataset(name, data=values)
+            copied.attrs.update(item.attrs)
 
-        half.attrs.update(whole.attrs)
-        whole.visititems(copy)
+        new.attrs.update(old.attrs)
+        old.visititems(copy)
 
 
-def _in_half(values, name):
+def _to_float16(values, name):
     largest = np.abs(values).max(initial=0)
     if not largest <= np.finfo("float16").max:
         raise ValueError(
-            'Numbers must lie within 65504 for dtype="float16". '
+            'Weights must be within 65504 for dtype="float16". '
             f"Received: up to {largest} in {name}"
         )
     return values.astype("float16")
 
 
-def _metadata(model, dtype, record):
+def _build_metadata(model, dtype, record):
     networks = {"generator": model.generator, "discriminator": model.discriminator}
     parameters = {
         name: sum(int(np.prod(v.shape)) for v in network.trainable_variables)
@@ -174,55 +189,11 @@ def _metadata(model, dtype, record):
     }
 
 
-def _card(name, record):
-    """A model card, as the hubs show it."""
-    numbers = ", ".join(f"{k} {n:,}" for k, n in record["parameters"].items())
-    facts = {
-        "Parameters": numbers,
-        "Stored as": record["dtype"],
-        "Gray and edge inputs": record["edges"],
-        "Upsampling": record["upsampling"],
-        "Training steps": record.get("step"),
-    }
-    source = record.get("source")
-    if source:
-        facts["Converted from"] = f"{source['file']} ({source['format']})"
-        facts["SHA-256 of that file"] = source["sha256"]
-    lines = [f"| {k} | {v} |" for k, v in facts.items() if v is not None]
-    licence = record.get("license")
-    return "\n".join(
-        [
-            "---",
-            "library_name: keras",
-            "pipeline_tag: image-to-image",
-            "tags: [inpainting, ctsdg, keras-ctsdg]",
-            *([f"license: {licence}"] if licence else []),
-            "---",
-            "",
-            f"# {name}",
-            "",
-            "Weights of CTSDG (Guo, Yang and Huang, ICCV 2021), which fills holes in",
-            "pictures, for the package `keras-ctsdg` on TensorFlow, JAX or PyTorch.",
-            "",
-            "```python",
-            "import keras_ctsdg",
-            "",
-            f'model = keras_ctsdg.from_preset("path/to/{name}")',
-            "```",
-            "",
-            "| | |",
-            "|---|---|",
-            *lines,
-            "",
-        ]
-    )
-
-
 # === Reading ===
 
 
-def read_text(path, name):
-    """One of the text files of a preset, parsed.
+def read_json(path, name):
+    """Read one of the JSON files of a preset.
 
     Args:
         path: `pathlib.Path` of a preset's folder or of a `.keras` file.
@@ -232,36 +203,39 @@ def read_text(path, name):
         Dict.
 
     Raises:
-        ValueError: If it is not there, too large, or not JSON.
+        ValueError: If the file is missing, too large, or not a JSON object.
     """
     try:
         if path.is_dir():
             size = (path / name).stat().st_size
-            text = (path / name).read_bytes() if size <= MAX_TEXT else None
+            text = (path / name).read_bytes() if size <= MAX_JSON_BYTES else None
         else:
             with zipfile.ZipFile(path) as archive:
                 size = archive.getinfo(name).file_size
-                text = archive.read(name) if size <= MAX_TEXT else None
+                text = archive.read(name) if size <= MAX_JSON_BYTES else None
         content = json.loads(text)
     except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"A preset must hold {name}, Keras' own. Received: {path}, {error!r}"
+            f"A preset must hold Keras' {name}. Received: {path}, {error!r}"
         ) from error
     if not isinstance(content, dict):
         raise ValueError(f"{name} must be a JSON object. Received: {path}")
     return content
 
 
-def about_parameters(filters):
-    """About how many numbers a generator of that width holds.
+def estimate_parameters(filters):
+    """Return roughly how many parameters a generator has.
 
-    For checks that a file is as large as what it says, before memory is taken.
+    Files are checked against it before memory is allocated for their networks.
+
+    Args:
+        filters: Int, the width of the generator.
     """
     return 52_000_000 * (filters / 64) ** 2
 
 
 def weights_size(path):
-    """Bytes of a preset's weights.
+    """Return the size of a preset's weights in bytes.
 
     Args:
         path: `pathlib.Path` of a preset's folder or of a `.keras` file.

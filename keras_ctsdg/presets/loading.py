@@ -1,25 +1,25 @@
-"""Models by name: what `from_preset` finds, and what there is to find."""
+"""Loading of models from presets, and the list of known presets."""
 
 import os
 from pathlib import Path
 
 import keras
 
-from keras_ctsdg.models._initializers import blank
+from keras_ctsdg.models._initializers import skip_initialization
 from keras_ctsdg.presets.files import (
     CONFIG,
     METADATA,
     RECORD,
     WEIGHTS,
-    about_parameters,
-    is_name,
+    estimate_parameters,
     is_preset,
+    is_preset_name,
     preset_folder,
-    read_text,
+    read_json,
     weights_size,
 )
 
-# Weights that others published. This package hosts none: each is converted once.
+# Weights that others published. This package hosts none; users convert them once.
 PUBLISHED = {
     "celeba": {
         "description": "Aligned faces of 256 x 256, trained on CelebA by the authors",
@@ -34,41 +34,44 @@ PUBLISHED = {
     }
 }
 HUBS = ("hf://", "kaggle://")
-CLASSES = {
-    "": "keras_ctsdg>CTSDG",
+REGISTERED_NAMES = {
+    "model": "keras_ctsdg>CTSDG",
     "generator": "keras_ctsdg>Generator",
     "discriminator": "keras_ctsdg>Discriminator",
 }
 
 
 def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
-    """Loads a model by the name of a preset, from a folder, a file or a hub.
+    """Load a model by the name of a preset, or from a folder, a file or a hub.
 
-    The model is not compiled: it fills pictures as it is, and trains after
-    `compile`. `keras.saving.load_model` goes on with a `.keras` file's training.
+    The model is not compiled. It can fill images right away, and train after
+    `compile`. To resume the training of a `.keras` file, use
+    `keras.saving.load_model`.
 
     Args:
         preset: Str, one of
 
             - a name, such as `"celeba"`: see `keras_ctsdg.list_presets`;
             - the path of a preset's folder, or of a `.keras` file of a
-              `keras_ctsdg.CTSDG` (a path too);
+              `keras_ctsdg.CTSDG`, also as a `pathlib.Path`;
             - `"hf://owner/name"`, on the Hugging Face hub;
             - `"kaggle://owner/model/keras/variation"`, on Kaggle.
         dtype: Str or `keras.DTypePolicy`, such as `"mixed_bfloat16"`, for both
             networks. Defaults to what the preset was saved with.
         load_weights: Bool. `False` gives the architecture with random weights.
             Defaults to `True`.
-        with_discriminator: Bool. `False` leaves it out, for filling pictures
-            alone. A preset may come without one too. Defaults to `True`.
+        with_discriminator: Bool. `False` leaves the discriminator out, which filling
+            images does not need. A preset may also be without one. Defaults to
+            `True`.
 
     Returns:
         A `keras_ctsdg.CTSDG`.
 
     Raises:
-        FileNotFoundError: If the preset is published but not installed here.
-        ValueError: If there is no such preset, or it holds anything else.
-        OSError: If a hub can't be reached.
+        FileNotFoundError: If the preset is published but not installed.
+        ValueError: If there is no such preset, or it does not hold a
+            `keras_ctsdg.CTSDG`.
+        OSError: If a hub cannot be reached.
 
     Example:
 
@@ -78,9 +81,9 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
     ```
     """
     path = _locate(preset)
-    config = read_text(path, CONFIG)
+    config = read_json(path, CONFIG)
     _check_config(config, path)
-    # Neither optimizers nor a perceptual network: their numbers stay on the disk.
+    # Optimizers and the perceptual network are not loaded.
     config.pop("compile_config", None)
     networks = config["config"]
     networks.pop("dtype", None)
@@ -91,30 +94,34 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
         for network in _networks(config).values():
             network["config"]["dtype"] = policy
     if not load_weights:
-        return _restore(config, path)
-    with blank():
-        model = _restore(config, path)
+        return _create_model(config, path)
+    with skip_initialization():
+        model = _create_model(config, path)
     _load_weights(model, path)
     return model
 
 
 def list_presets():
-    """The presets that are published or installed.
+    """List the presets that are published or installed.
 
     Returns:
-        Dict of names, each a dict of `description`, `parameters` (int), `size`
-        (bytes on the disk, or of 32-bit weights if it is not installed), `license`
-        (str, or `None` if not known), `installed` (bool), `path` (of its folder)
-        and `published` (dict: who, where).
+        Dict of names, each with a dict of `description` (str), `parameters` (int),
+        `size` (int, bytes on disk, or of float32 weights if not installed), `license`
+        (str, or `None` if unknown), `installed` (bool), `path` (str, of the folder)
+        and `published` (dict: publisher, URL).
 
     Example:
 
-    >>> keras_ctsdg.list_presets()["celeba"]["installed"]
-    False
+    >>> keras_ctsdg.list_presets()["celeba"]["license"]
+    'mit'
     """
     home = preset_folder("any").parent
     installed = [path.name for path in sorted(home.glob("*")) if is_preset(path)]
-    return {name: _describe(name) for name in [*PUBLISHED, *installed] if is_name(name)}
+    return {
+        name: _describe(name)
+        for name in [*PUBLISHED, *installed]
+        if is_preset_name(name)
+    }
 
 
 def _describe(name):
@@ -130,25 +137,25 @@ def _describe(name):
         "published": dict(known.get("published", {})),
     }
     if entry["installed"]:
-        record = read_text(folder, METADATA).get(RECORD, {})
+        record = read_json(folder, METADATA).get(RECORD, {})
         entry["size"] = weights_size(folder)
         entry["parameters"] = sum(record.get("parameters", {}).values())
     return entry
 
 
-# === Places ===
+# === Sources ===
 
 
 def _locate(preset):
-    """The folder or the `.keras` file that a preset stands for."""
+    """Return the folder or the `.keras` file of a preset."""
     if isinstance(preset, str) and preset.startswith(HUBS):
         return _check_files(_download(preset), preset)
     if not isinstance(preset, (str, os.PathLike)):
         raise ValueError(
-            "`preset` must be a name, a path or a handle of a hub. "
+            "`preset` must be a name, a path or a hub handle. "
             f"Received: preset={preset!r} of type {type(preset).__name__}"
         )
-    if is_name(preset):
+    if is_preset_name(preset):
         if is_preset(preset_folder(preset)):
             return preset_folder(preset)
         if not Path(preset).exists():
@@ -157,6 +164,7 @@ def _locate(preset):
 
 
 def _check_files(path, preset):
+    """Return the path after checking that it holds a preset's files."""
     if path.is_dir():
         absent = [name for name in (CONFIG, WEIGHTS) if not (path / name).is_file()]
         if not absent:
@@ -168,15 +176,16 @@ def _check_files(path, preset):
     if path.is_file() and path.suffix == ".keras":
         return path
     raise ValueError(
-        "`preset` must be a preset's name, its folder, a `.keras` file that exists, "
+        "`preset` must be a preset's name, its folder, an existing `.keras` file, "
         f"or start with {' or '.join(HUBS)}. Received: preset={preset}"
     )
 
 
 def _not_installed(name):
+    """Return the error for a name that is not installed."""
     if name not in PUBLISHED:
         return ValueError(
-            f"There is no preset of that name; known are {list(list_presets())}. "
+            f"`preset` must be the name of a preset, one of {list(list_presets())}. "
             f"Received: preset={name!r}"
         )
     where = " and ".join(PUBLISHED[name]["published"].values())
@@ -189,7 +198,7 @@ def _not_installed(name):
 
 
 def _download(preset):
-    """The folder to which a hub's own client brings a preset."""
+    """Download a preset with the hub's own client and return its folder."""
     scheme, _, handle = preset.partition("://")
     try:
         if scheme == "kaggle":
@@ -202,10 +211,10 @@ def _download(preset):
         return Path(huggingface_hub.snapshot_download(handle, allow_patterns=files))
     except ImportError:
         raise
-    # Each client has errors of its own for what a network can do.
+    # Each client has its own errors for problems of the network.
     except Exception as error:
         raise OSError(
-            f"The preset could not be fetched: {error}. Received: preset={preset}"
+            f"The preset could not be downloaded: {error}. Received: preset={preset}"
         ) from error
 
 
@@ -213,23 +222,23 @@ def _download(preset):
 
 
 def _networks(config):
-    """The configs of the networks that are there."""
+    """Return the configs of a model's networks, without a missing discriminator."""
     parts = ("generator", "discriminator")
-    found = {part: config["config"].get(part) for part in parts}
-    return {part: network for part, network in found.items() if network is not None}
+    networks = {part: config["config"].get(part) for part in parts}
+    return {part: network for part, network in networks.items() if network is not None}
 
 
 def _check_config(config, path):
-    """Checks that a config is of a `CTSDG` that its weights can fill.
+    """Check that a config describes a `CTSDG` which is as large as its weights.
 
-    What else it says Keras checks, whose safe mode lets no file bring code.
+    Keras checks everything else. Its safe mode runs no code of the file.
     """
     try:
-        names = {"": config["registered_name"]}
+        names = {"model": config["registered_name"]}
         for part, network in _networks(config).items():
             names[part] = network["registered_name"]
         filters = [n["config"]["filters"] for n in _networks(config).values()]
-        wrong = [part for part, name in names.items() if name != CLASSES[part]]
+        wrong = [part for part, name in names.items() if name != REGISTERED_NAMES[part]]
     except (AttributeError, KeyError, TypeError) as error:
         wrong = [repr(error)]
     if wrong or "generator" not in names:
@@ -237,20 +246,20 @@ def _check_config(config, path):
             f"A preset must hold a keras_ctsdg.CTSDG. Received: {path}, {CONFIG} of "
             f"{config.get('registered_name') or config.get('class_name')!r}"
         )
-    # Memory is taken by what the config says; so much must be on the disk.
-    if weights_size(path) < about_parameters(max(filters)):
+    # A small file must not make us allocate a huge network.
+    if weights_size(path) < estimate_parameters(max(filters)):
         raise ValueError(
-            f"The weights must be as large as the network. Received: {path}, "
+            f"A preset's weights must be as large as its networks. Received: {path}, "
             f"{weights_size(path)} bytes for filters={max(filters)}"
         )
 
 
-def _restore(config, path):
+def _create_model(config, path):
     try:
         return keras.saving.deserialize_keras_object(config)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"The model can't be made of {CONFIG}: {error}. Received: {path}"
+            f"The model cannot be created from {CONFIG}: {error}. Received: {path}"
         ) from error
 
 
@@ -259,5 +268,5 @@ def _load_weights(model, path):
         model.load_weights(path / WEIGHTS if path.is_dir() else path)
     except (KeyError, OSError, ValueError) as error:
         raise ValueError(
-            f"The weights can't be loaded: {error}. Received: {path}"
+            f"The weights cannot be loaded: {error}. Received: {path}"
         ) from error

@@ -1,4 +1,4 @@
-"""How a `CTSDG` is trained: `TrainingStep` is that of the backend Keras runs on."""
+"""Training of a `CTSDG`: `TrainingStep` is the one of the backend Keras runs on."""
 
 import keras
 

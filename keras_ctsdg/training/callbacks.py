@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training."""
+"""Callbacks for training a `CTSDG`."""
 
 import csv
 import signal
@@ -8,20 +8,22 @@ from pathlib import Path
 
 import keras
 
-from keras_ctsdg.visualization import before_after, draw_sheet
+from keras_ctsdg._checks import check_positive
+from keras_ctsdg.visualization import comparison_columns, draw_grid
 
 
 class FineTuning(keras.callbacks.Callback):
-    """The paper's last stage: smaller steps, and batch statistics that stay.
+    """Fine-tune as the paper does: lower learning rates, frozen batch statistics.
 
-    From `start_epoch` on, the generator's batch normalization uses its statistics
-    in training too (its scale and offset go on learning), and the learning rates
-    are set.
+    From `start_epoch` on, the learning rates below are set, and the generator's batch
+    normalization uses its moving statistics in training too. Its scale and offset
+    stay trainable.
 
     Args:
-        start_epoch: Int, the first epoch of the stage, counted from 0.
-        learning_rate: Float, the generator's. Defaults to `5e-5`.
-        discriminator_learning_rate: Float. Defaults to a tenth of the generator's.
+        start_epoch: Int, the first epoch of fine-tuning, counted from 0.
+        learning_rate: Float, the generator's learning rate. Defaults to `5e-5`.
+        discriminator_learning_rate: Float, the discriminator's learning rate.
+            Defaults to a tenth of `learning_rate`.
 
     Raises:
         ValueError: If `start_epoch` is negative.
@@ -29,7 +31,7 @@ class FineTuning(keras.callbacks.Callback):
     Example:
 
     ```python
-    # As the paper: 350,000 steps and 150,000 more, a thousand an epoch.
+    # The paper's 350,000 and 150,000 steps, with 1,000 steps per epoch.
     fine_tuning = keras_ctsdg.callbacks.FineTuning(start_epoch=350)
     model.fit(dataset, epochs=500, callbacks=[fine_tuning])
     ```
@@ -48,33 +50,35 @@ class FineTuning(keras.callbacks.Callback):
         if discriminator_learning_rate is None:
             discriminator_learning_rate = learning_rate / 10
         self.discriminator_learning_rate = discriminator_learning_rate
-        self._begun = False
+        self._started = False
 
     def on_train_begin(self, logs=None):
-        self._begun = False
+        self._started = False
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._begun or epoch < self.start_epoch:
+        if self._started or epoch < self.start_epoch:
             return
-        self._begun = True
+        self._started = True
         self.model.generator_optimizer.learning_rate = self.learning_rate
         self.model.discriminator_optimizer.learning_rate = (
             self.discriminator_learning_rate
         )
         if not self.model.freeze_batch_norm:
             self.model.freeze_batch_norm = True
-            # The step that was compiled still updates the statistics.
+            # The compiled step would continue to update the moving statistics.
             self.model.make_train_function(force=True)
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """Writes a sheet of masked, filled and true pictures after each epoch.
+    """Write a grid of masked, filled and target images as training goes along.
 
     Args:
-        folder: Path of the folder for `epoch_0001.png` and so on; made if absent.
-        batch: Dict of arrays, as `keras_ctsdg.CTSDG` takes it.
-        every: Int, the number of epochs from one sheet to the next. Defaults to
-            `1`.
+        folder: Path of the folder for `epoch_0001.png` and so on. It is created if it
+            does not exist.
+        batch: Dict of arrays, as `keras_ctsdg.CTSDG` takes it: `image` `[B, H, W, 3]`
+            in [-1, 1] and `mask` `[B, H, W, 1]`, where 1 marks the hole, with `gray`
+            and `edge` or without both. The grid has one row per image.
+        every: Int, the number of epochs between two grids. Defaults to `1`.
 
     Raises:
         ValueError: If `every` is not positive.
@@ -82,36 +86,34 @@ class SampleGrid(keras.callbacks.Callback):
     Example:
 
     ```python
-    sheets = keras_ctsdg.callbacks.SampleGrid("samples", validation[0])
-    model.fit(dataset, epochs=500, callbacks=[sheets])
+    sample_grid = keras_ctsdg.callbacks.SampleGrid("samples", validation[0])
+    model.fit(dataset, epochs=500, callbacks=[sample_grid])
     ```
     """
 
     def __init__(self, folder, batch, every=1):
         super().__init__()
-        if every < 1:
-            raise ValueError(f"`every` must be positive. Received: every={every}")
         self.folder = Path(folder)
         self.batch = batch
-        self.every = every
+        self.every = check_positive("every", every)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:
             return
         filled = self.model.predict(self.batch, verbose=0)
         self.folder.mkdir(parents=True, exist_ok=True)
-        draw_sheet(before_after(self.batch, filled)).save(
+        draw_grid(comparison_columns(self.batch, filled)).save(
             self.folder / f"epoch_{epoch + 1:04d}.png"
         )
 
 
 class Throughput(keras.callbacks.Callback):
-    """Adds `images_per_second` to the logs: the mean since the epoch began.
+    """Add `images_per_second`, the mean since the start of the epoch, to the logs.
 
-    The first step of a training, which is compiled then, does not count.
+    The first step of a training is left out, because it includes the compilation.
 
     Args:
-        batch_size: Int, the number of pictures in a batch.
+        batch_size: Int, the number of images in a batch.
 
     Example:
 
@@ -120,7 +122,8 @@ class Throughput(keras.callbacks.Callback):
     ```
     """
 
-    async_safe = True  # Lets steps run ahead of their logs.
+    # Keras then need not wait for a step's logs before it starts the next step.
+    async_safe = True
 
     def __init__(self, batch_size):
         super().__init__()
@@ -129,16 +132,16 @@ class Throughput(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start = time.perf_counter() if self._compiled else None
-        self._before = -1
+        self._last_index = -1
         self._rate = float("nan")
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
         if self._start is None:
-            self._start, self._before, self._compiled = now, batch, True
+            self._start, self._last_index, self._compiled = now, batch, True
             return
-        # By the index: several steps may be executed at once.
-        steps = batch - self._before
+        # With `steps_per_execution`, Keras calls this once for several steps.
+        steps = batch - self._last_index
         self._rate = steps * self.batch_size / (now - self._start)
         if logs is not None:
             logs["images_per_second"] = self._rate
@@ -149,19 +152,20 @@ class Throughput(keras.callbacks.Callback):
 
 
 class ResumableCSVLogger(keras.callbacks.CSVLogger):
-    """Writes the logs of each epoch to a CSV file that an interruption can't spoil.
+    """Write the logs of each epoch to a CSV file, which a resumed training continues.
 
-    Resumed at an epoch, it keeps the rows of the epochs before and writes that
-    epoch and those behind it anew, whatever an interrupted training had written.
+    A training that resumes at an epoch keeps the rows of earlier epochs and replaces
+    all others, so that no epoch has two rows.
 
     Args:
-        filename: Path of the file.
+        filename: Path of the CSV file. Its columns are `epoch`, counted from 0, and
+            the names of the logs.
 
     Example:
 
     ```python
-    history = keras_ctsdg.callbacks.ResumableCSVLogger("history.csv")
-    model.fit(dataset, initial_epoch=3, epochs=10, callbacks=[history])
+    logger = keras_ctsdg.callbacks.ResumableCSVLogger("history.csv")
+    model.fit(dataset, initial_epoch=3, epochs=10, callbacks=[logger])
     ```
     """
 
@@ -169,17 +173,17 @@ class ResumableCSVLogger(keras.callbacks.CSVLogger):
         super().__init__(str(filename), append=True)
 
     def on_train_begin(self, logs=None):
-        # Where training is resumed is known only when the first epoch begins.
+        # The epoch at which training resumes is known only when it begins.
         self._is_open = False
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._is_open:
             return
         self._is_open = True
-        self._forget_from(epoch)
+        self._discard_rows_from(epoch)
         super().on_train_begin(logs)
 
-    def _forget_from(self, epoch):
+    def _discard_rows_from(self, epoch):
         path = Path(self.filename)
         if not path.exists():
             return
@@ -191,10 +195,10 @@ class ResumableCSVLogger(keras.callbacks.CSVLogger):
 
 
 class GracefulInterrupt(keras.callbacks.Callback):
-    """Lets Ctrl-C end a training between two steps, never while a file is written.
+    """Stop training between two steps after Ctrl-C, never while a file is written.
 
-    A context manager around `fit`, which raises `KeyboardInterrupt` after the step
-    that is under way. A second Ctrl-C ends at once.
+    This callback is also a context manager. Within it, Ctrl-C makes `fit` raise
+    `KeyboardInterrupt` after the current step. A second Ctrl-C raises it at once.
 
     Example:
 
@@ -204,27 +208,29 @@ class GracefulInterrupt(keras.callbacks.Callback):
     ```
     """
 
-    async_safe = True  # Lets steps run ahead of their logs.
+    # Keras then need not wait for a step's logs before it starts the next step.
+    async_safe = True
 
     def __enter__(self):
-        self._asked = False
-        self._previous = signal.signal(signal.SIGINT, self._ask)
+        self._stop_requested = False
+        self._previous = signal.signal(signal.SIGINT, self._request_stop)
         return self
 
     def __exit__(self, *_):
         signal.signal(signal.SIGINT, self._previous)
 
-    def _ask(self, *_):
-        if self._asked:
+    def _request_stop(self, *_):
+        if self._stop_requested:
             raise KeyboardInterrupt
-        self._asked = True
+        self._stop_requested = True
         print(
-            "\nStopping after this step. Ctrl-C again stops at once.", file=sys.stderr
+            "\nStopping after this step. Press Ctrl-C again to stop now.",
+            file=sys.stderr,
         )
 
-    def _stop_if_asked(self, batch=None, logs=None):
-        if self._asked:
+    def _stop_if_requested(self, batch=None, logs=None):
+        if self._stop_requested:
             raise KeyboardInterrupt
 
-    on_train_batch_end = _stop_if_asked
-    on_test_batch_end = _stop_if_asked
+    on_train_batch_end = _stop_if_requested
+    on_test_batch_end = _stop_if_requested

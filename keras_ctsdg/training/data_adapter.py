@@ -1,4 +1,4 @@
-"""Prepares what users pass to `fit`, `evaluate` and `predict` for Keras."""
+"""Validate and adapt the data that users pass to `fit`, `evaluate` and `predict`."""
 
 import copy
 
@@ -13,14 +13,16 @@ from keras_ctsdg.models._input_checks import check_batch, check_mask_range
 def validate_data(data):
     """Check data before anything is compiled or run.
 
-    Arrays and the first batch of a `PyDataset` are checked in full, a
-    `tf.data.Dataset` by its shapes, a torch `DataLoader` batch by batch as it yields.
+    Arrays and the first batch of a `PyDataset` are checked in full, and a
+    `tf.data.Dataset` by its shapes. Batches of a torch `DataLoader` are checked in
+    full when they are loaded.
 
     Args:
-        data: Dict of arrays, a data set, or a tuple that holds one of them.
+        data: Dict of arrays, a data set, or a tuple whose first element is a dict of
+            arrays.
 
     Returns:
-        The data in the form that Keras takes.
+        The data in the form that Keras expects.
 
     Raises:
         ValueError: If the data breaks a rule, naming it.
@@ -44,17 +46,18 @@ def validate_data(data):
 
 
 class _CollateToTuple:
-    """Collate to `(batch,)`, and check each batch.
+    """A collate function that checks each batch and returns it as `(batch,)`.
 
-    Keras 3.15 iterates over the keys of a loader's dict (keras-team/keras#23096).
-    Batches of a loader are on the host, where checking their values costs little.
+    Keras 3.15 takes a dict from a loader for a tuple and iterates over its keys
+    (keras-team/keras#23096). A loader's batches are on the host, where checking
+    their values costs little.
     """
 
     def __init__(self, collate):
         self.collate = collate
 
-    def __call__(self, items):
-        batch = self.collate(items)
+    def __call__(self, samples):
+        batch = self.collate(samples)
         if not isinstance(batch, dict):
             return batch
         check_batch(batch)
@@ -66,20 +69,23 @@ class _CollateToTuple:
 
 
 def validate_evaluation_data(data):
-    """Check data as `validate_data` does, and keep the epoch of a data set.
+    """Check data as `validate_data` does, for a run that must not end an epoch.
 
-    Keras ends an epoch of the data set after an evaluation, too, so a copy is
-    returned.
+    Keras calls `on_epoch_end` after an evaluation or a prediction too, which would
+    move an `InpaintingDataset` on to its next epoch.
 
     Args:
-        data: As `validate_data` takes it.
+        data: Dict of arrays, a data set, or a tuple whose first element is a dict of
+            arrays.
 
     Returns:
-        The data in the form that Keras takes.
+        The data in the form that Keras expects; a copy of an `InpaintingDataset` that
+        stays at its epoch.
+
+    Raises:
+        ValueError: If the data breaks a rule, naming it.
     """
     data = validate_data(data)
-    if isinstance(data, dict):
-        return dict(data)
     if isinstance(data, InpaintingDataset):
         data = copy.copy(data)
         data.on_epoch_end = _keep_epoch
@@ -87,26 +93,27 @@ def validate_evaluation_data(data):
 
 
 def _keep_epoch():
-    """Do nothing; a function of the module, as worker processes pickle it."""
+    """Do nothing. Worker processes can pickle this, but not a lambda."""
 
 
 def follow_epochs(dataset, kwargs):
-    """Let an `InpaintingDataset` follow the epochs of `fit`.
+    """Make an `InpaintingDataset` follow the epochs of `fit`.
 
-    A training that is resumed at a later epoch goes on with that epoch's images.
+    A training that resumes at a later epoch then continues with the images of that
+    epoch.
 
     Args:
         dataset: An `InpaintingDataset`.
         kwargs: Dict, the keyword arguments of `fit`.
 
     Returns:
-        Tuple of the data set and the keyword arguments for Keras.
+        Tuple of the data set and the keyword arguments to pass to Keras.
     """
     kwargs = {"shuffle": False, **kwargs}
     data = dataset
     if kwargs.get("steps_per_epoch"):
-        # Keras would go through one pass, across the orders of several epochs.
-        # Without `shuffle` the order never changes, and that is what is wanted.
+        # Keras would spread one epoch of the data set over several epochs of `fit`.
+        # Without `shuffle` this is right: the steps then continue in order.
         if not dataset.shuffle:
             return dataset, kwargs
         data = copy.copy(dataset)
@@ -117,7 +124,7 @@ def follow_epochs(dataset, kwargs):
 
 
 class _FollowEpochs(keras.callbacks.Callback):
-    """Set the epoch of a user's data set and of the copy that `fit` goes through."""
+    """Set the epoch of a user's data set and of the copy that `fit` iterates over."""
 
     def __init__(self, dataset, data):
         super().__init__()
@@ -128,7 +135,7 @@ class _FollowEpochs(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.offset is None:
-            # A second `fit`, which counts from 0 again, should see new images.
+            # A second `fit` counts from 0 again, but should see new samples.
             self.offset = max(0, self.next_epoch - epoch)
         self.dataset.epoch = self.data.epoch = epoch + self.offset
 

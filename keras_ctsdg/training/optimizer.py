@@ -1,19 +1,21 @@
 import keras
 
+from keras_ctsdg import _keras_private
+
 
 class PairedOptimizer(keras.optimizers.MultiOptimizer):
-    """One optimizer for Keras, the generator's and the discriminator's inside.
+    """The generator's and the discriminator's optimizer as a single one.
 
-    Stock `fit`, saving and resuming then see a single optimizer.
+    Keras' own `fit`, saving and resuming then work with one optimizer.
 
     Args:
-        generator: The `keras_ctsdg.models.Generator`.
+        generator: A `keras_ctsdg.models.Generator`.
         generator_optimizer: Keras optimizer of the generator's variables.
-        discriminator_optimizer: Keras optimizer of all others.
+        discriminator_optimizer: Keras optimizer of all other variables.
     """
 
     def __init__(self, generator, generator_optimizer, discriminator_optimizer):
-        # By identity: names may be given twice.
+        # Names and paths of variables need not be unique.
         generator_variables = {id(variable) for variable in generator.variables}
 
         def choose(variable):
@@ -23,8 +25,8 @@ class PairedOptimizer(keras.optimizers.MultiOptimizer):
 
         super().__init__(choose, name="paired_optimizer")
 
-    # Keras saves the two optimizers inside by themselves; `MultiOptimizer` would
-    # write their slots, twice the size of the networks, once more.
+    # Keras saves the two inner optimizers on their own. `MultiOptimizer` would save
+    # their slots, which are twice as large as the networks, a second time.
 
     def save_own_variables(self, store):
         store["iterations"] = keras.ops.convert_to_numpy(self.iterations)
@@ -34,10 +36,7 @@ class PairedOptimizer(keras.optimizers.MultiOptimizer):
 
 
 def serialize_optimizer(optimizer):
-    """Serializes an optimizer so that every backend reads it.
-
-    On PyTorch Keras 3.15 makes optimizers of classes of its own backend, and would
-    write down those.
+    """Serialize an optimizer so that every backend can deserialize it.
 
     Args:
         optimizer: A Keras optimizer.
@@ -46,13 +45,21 @@ def serialize_optimizer(optimizer):
         Dict, for `keras.saving.deserialize_keras_object`.
     """
     config = keras.saving.serialize_keras_object(optimizer)
-    if config["module"].startswith("keras.src.backend."):
+    if _keras_private.is_backend_optimizer(config):
         config |= {"module": "keras.optimizers", "registered_name": None}
     return config
 
 
 def get_optimizer(optimizer, learning_rate):
-    """What `compile` was given, or the paper's Adam with that learning rate."""
+    """Return the optimizer, or the paper's Adam if it is `None`.
+
+    Args:
+        optimizer: A Keras optimizer, its name or config, or `None`.
+        learning_rate: Float, Adam's learning rate.
+
+    Returns:
+        A Keras optimizer.
+    """
     if optimizer is None:
         return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
     return keras.optimizers.get(optimizer)

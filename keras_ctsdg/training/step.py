@@ -17,7 +17,7 @@ from keras_ctsdg.training.optimizer import (
 class BaseTrainingStep(keras.Model):
     """Losses, logs and compilation of a training step, the same on every backend.
 
-    Its subclasses in `keras_ctsdg.training` take the gradients. It expects what
+    The subclass of each backend takes the gradients. All of them use attributes that
     `keras_ctsdg.CTSDG.__init__` sets: `generator`, `discriminator`, `edges`, `canny`,
     `loss_trackers` and `image_metrics`.
     """
@@ -25,12 +25,29 @@ class BaseTrainingStep(keras.Model):
     # === Batches ===
 
     def prepare_batch(self, data):
-        """Return the inputs of a batch, checked, as float32 tensors."""
+        """Check a batch of a data set and return its inputs.
+
+        Args:
+            data: Dict of arrays or tensors, or a tuple whose first element is one.
+
+        Returns:
+            Dict of float32 tensors: `image`, `gray`, `edge` and `mask`.
+
+        Raises:
+            ValueError: If the batch breaks a rule of `keras_ctsdg.CTSDG`.
+        """
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.complete_inputs(inputs)
 
     def complete_inputs(self, inputs):
-        """Return inputs as float32 tensors, gray and edge computed if absent."""
+        """Check inputs, cast them to float32, and compute `gray` and `edge` if absent.
+
+        Args:
+            inputs: Dict of arrays or tensors, as `keras_ctsdg.CTSDG` takes it.
+
+        Returns:
+            Dict of float32 tensors: `image`, `gray`, `edge` and `mask`.
+        """
         keys = check_batch(inputs)
         inputs = {
             key: ops.cast(ops.convert_to_tensor(inputs[key]), "float32") for key in keys
@@ -46,17 +63,16 @@ class BaseTrainingStep(keras.Model):
 
         Args:
             inputs: Dict of float32 tensors, as `prepare_batch` returns them.
-            training: Bool, whether batch normalization uses the batch.
+            training: Bool, whether batch normalization uses the batch's statistics.
 
         Returns:
-            Tuple of a dict of scalars, `generator_loss` and its unweighted terms, and
-            of the generator's output, a tensor `[B, H, W, 3]` in [-1, 1].
+            Tuple of a dict of scalars, which are `generator_loss` and its unweighted
+            terms, and the generator's output, a tensor `[B, H, W, 3]` in [-1, 1].
         """
         target, edge, mask = inputs["image"], inputs["edge"], inputs["mask"]
+        # In the generator only batch normalization depends on `training`.
         outputs = self.generator.call_with_logits(
-            # Batch normalization alone depends on `training` in the generator.
-            inputs,
-            training=training and not self.freeze_batch_norm,
+            inputs, training=training and not self.freeze_batch_norm
         )
         output = outputs["image"]
         fake = self.discriminator(
@@ -81,7 +97,7 @@ class BaseTrainingStep(keras.Model):
         return {"generator_loss": total, **terms}, output
 
     def _perceptual_losses(self, output, target, mask):
-        """Perceptual and style loss, each summed over output and composite."""
+        """Compute perceptual and style loss, each summed over output and composite."""
         images = ops.concatenate([output, composite(output, target, mask)], axis=0)
         features = self.perceptual_network(images)
         halves = zip(*(ops.split(level, 2) for level in features), strict=True)
@@ -123,7 +139,7 @@ class BaseTrainingStep(keras.Model):
                 to `None`, which leaves the image metrics as they are.
 
         Returns:
-            Dict of scalars, the logs: means since the metrics were reset.
+            Dict of scalars, the logs, which are means since the last reset.
         """
         size = ops.shape(inputs["image"])[0]
         logs = {}
@@ -168,13 +184,13 @@ class BaseTrainingStep(keras.Model):
                 `Adam(2e-4)`.
             discriminator_optimizer: A Keras optimizer. Defaults to the paper's,
                 `Adam(2e-5)`.
-            loss_weights: Dict of the weights to change, of the terms `hole`,
+            loss_weights: Dict of new weights for any of the generator's terms `hole`,
                 `valid`, `perceptual`, `style`, `adversarial` and `intermediate`.
                 Defaults to the paper's: 60, 10, 0.1, 250, 0.1 and 1.
-            perceptual_network: Model from images `[B, H, W, 3]` in [-1, 1] to a
-                list of features, `keras_ctsdg.models.VGG16Features`. `None` trains
-                without the perceptual and the style loss, with a warning. It is
-                frozen and saved with the model. Defaults to `None`.
+            perceptual_network: A `keras_ctsdg.models.VGG16Features`, or another model
+                that maps images `[B, H, W, 3]` in [-1, 1] to a list of features. It is
+                frozen, and saved with the model. `None` trains without the perceptual
+                and the style loss, with a warning. Defaults to `None`.
             freeze_batch_norm: Bool, whether the generator's batch normalization uses
                 its moving statistics in training too, as in the paper's fine-tuning;
                 its scale and offset stay trainable. Defaults to `False`.
@@ -199,8 +215,8 @@ class BaseTrainingStep(keras.Model):
         unknown = sorted(set(loss_weights) - set(losses.LOSS_WEIGHTS))
         if unknown:
             raise ValueError(
-                f"`loss_weights` may name {list(losses.LOSS_WEIGHTS)}. "
-                f"Received: loss_weights={loss_weights}, of which unknown {unknown}"
+                f"Keys of `loss_weights` must be among {list(losses.LOSS_WEIGHTS)}. "
+                f"Received: loss_weights={loss_weights}, with unknown keys {unknown}"
             )
         if perceptual_network is None:
             warnings.warn(
@@ -225,19 +241,23 @@ class BaseTrainingStep(keras.Model):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
-        # Keras resolves "auto"; the config keeps what was asked for.
-        self._requested = {
+        # Keras replaces "auto" by its choice; the config keeps the arguments.
+        self._compile_arguments = {
             "jit_compile": jit_compile,
             "auto_scale_loss": auto_scale_loss,
         }
-        # Building now spares TensorFlow a second trace of the first step.
+        # Building the optimizer here spares TensorFlow a second trace of the step.
         self.optimizer.build(self.trainable_variables)
         self.arrange_in_memory(self.optimizer.variables)
         if perceptual_network is not None:
             self.arrange_in_memory(perceptual_network.variables)
 
     def arrange_in_memory(self, variables):
-        """Arrange variables in memory as the backend reads them fastest."""
+        """Arrange variables in memory as the backend reads them fastest.
+
+        Args:
+            variables: List of Keras variables, whose shapes and values stay.
+        """
 
     def get_compile_config(self):
         if not self.compiled:
@@ -254,12 +274,12 @@ class BaseTrainingStep(keras.Model):
             "freeze_batch_norm": self.freeze_batch_norm,
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
-            **self._requested,
+            **self._compile_arguments,
         }
 
     def compile_from_config(self, config):
         config = keras.saving.deserialize_keras_object(config)
         with warnings.catch_warnings():
-            # The model was saved after the same warning.
+            # The warning was given when the saved model was compiled.
             warnings.filterwarnings("ignore", message="`perceptual_network=None`")
             self.compile(**config)

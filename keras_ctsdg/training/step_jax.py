@@ -9,16 +9,12 @@ class TrainingStep(BaseTrainingStep):
     """A training step whose gradients are taken by `jax.grad`."""
 
     def evaluate(self, *args, **kwargs):
-        try:
+        with _keras_private.restore_jax_variables(self):
             return super().evaluate(*args, **kwargs)
-        finally:
-            _keras_private.restore_jax_state(self)
 
     def predict(self, *args, **kwargs):
-        try:
+        with _keras_private.restore_jax_variables(self):
             return super().predict(*args, **kwargs)
-        finally:
-            _keras_private.restore_jax_state(self)
 
     def train_step(self, state, data):
         trainable, others, optimizer, metrics = state
@@ -53,9 +49,8 @@ class TrainingStep(BaseTrainingStep):
         trainable, optimizer = self.optimizer.stateless_apply(
             optimizer, gradients + discriminator_gradients, trainable
         )
-        logs, metrics = self._update_metrics(
-            values | discriminator_values, inputs, metrics
-        )
+        values |= discriminator_values
+        logs, metrics = self._update_metrics(values, inputs, metrics)
         return logs, (trainable, others, optimizer, metrics)
 
     def test_step(self, state, data):
@@ -68,7 +63,7 @@ class TrainingStep(BaseTrainingStep):
         return logs, (trainable, others, metrics)
 
     def _mapping(self, trainable, others, optimizer=()):
-        """Return pairs (variable, value) of everything that a forward pass reads."""
+        """Return pairs (variable, value) of all that a forward pass reads."""
         mapping = list(zip(self.trainable_variables, trainable, strict=True))
         mapping += zip(self.non_trainable_variables, others, strict=True)
         if optimizer:
@@ -76,10 +71,11 @@ class TrainingStep(BaseTrainingStep):
         return mapping
 
     def _updated_others(self, scope):
-        """Return the non-trainable values as a forward pass left them."""
+        """Return the values of the non-trainable variables after a forward pass."""
         return [scope.get_current_value(v) for v in self.non_trainable_variables]
 
     def _update_metrics(self, values, inputs, metrics, output=None):
+        """Return the logs and the new values of the metrics' variables."""
         mapping = zip(self.metrics_variables, metrics, strict=True)
         with keras.StatelessScope(list(mapping)) as scope:
             logs = self.update_metrics(values, inputs, output)

@@ -23,6 +23,6 @@ class TrainingStep(BaseTrainingStep):
         return self.update_metrics(values, inputs)
 
     def _scale_loss(self, loss):
-        """Divide by the number of replicas, over which gradients are summed."""
+        """Scale a loss, divided by the replicas over which gradients are summed."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return self.optimizer.scale_loss(loss / replicas)

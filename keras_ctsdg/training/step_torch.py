@@ -24,14 +24,15 @@ class TrainingStep(BaseTrainingStep):
             return self.update_metrics(values, inputs)
 
     def _gradients(self, loss, variables):
+        """Return the gradients of the scaled loss, one tensor per variable."""
         loss = self.optimizer.scale_loss(loss)
         return list(torch.autograd.grad(loss, [v.value for v in variables]))
 
     def arrange_in_memory(self, variables):
         """Store kernels, and the optimizers' slots for them, in PyTorch's order.
 
-        Shapes and values stay. In Keras' order, `[h, w, in, out]`, PyTorch would copy
-        every kernel in every call.
+        Shapes and values stay. Of a kernel in Keras' order, `[h, w, in, out]`, PyTorch
+        would make a copy in every call.
         """
         for variable in variables:
             if len(variable.shape) == 4:

@@ -1,11 +1,14 @@
 import socket
 import sys
+from dataclasses import fields
 
 import keras
 import pytest
 
 import keras_ctsdg
+from keras_ctsdg.inpainting import InpaintOptions
 from keras_ctsdg.models import Generator
+from tests.cli.common import read_box
 
 
 @pytest.fixture(autouse=True)
@@ -13,10 +16,10 @@ def home(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_CTSDG_HOME", str(tmp_path / "home"))
 
 
-def test_wrong_arguments_are_told_in_a_line(command, tmp_path):
+def test_wrong_arguments_are_reported_in_a_line(command, tmp_path):
     for arguments, message in (
-        ((), "There must be a preset: none is installed"),
-        ((tmp_path / "no.keras",), "a `.keras` file that exists"),
+        ((), "There is no preset: none is installed"),
+        ((tmp_path / "no.keras",), "an existing `.keras` file"),
         (("--memory-limit", 0), "Received: memory_limit=0"),
     ):
         code, _, stderr = command("demo", *arguments, "--no-open", "--port", 0)
@@ -29,16 +32,16 @@ def test_wrong_arguments_are_told_in_a_line(command, tmp_path):
         assert arguments[0] in stderr
 
 
-def test_a_port_in_use_is_told_before_anything_is_loaded(command, tmp_path):
+def test_port_in_use_is_reported_before_anything_is_loaded(command, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         code, _, stderr = command("demo", tmp_path / "no", "--port", port)
     assert code == 1
-    assert "--port must be one that is free, or 0 for any." in stderr
-    assert f"Received: --port {port}: " in stderr
+    assert "`port` must be a free port, or 0 for any." in stderr
+    assert f"Received: port={port}: " in stderr
 
 
-def test_the_missing_extra_is_named(command, monkeypatch, tmp_path):
+def test_missing_extra_is_named(command, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "gradio", None)
     code, _, stderr = command("demo", tmp_path)
     assert code == 1
@@ -58,12 +61,14 @@ def test_installed_presets_are_offered(command, monkeypatch, tmp_path):
 
     from keras_ctsdg.demo import server
 
-    make_page = server.make_page
+    build_interface = server.build_interface
     monkeypatch.setattr(server, "_run", run)
     monkeypatch.setattr(
         server,
-        "make_page",
-        lambda models, *rest: offered.append(models.names) or make_page(models, *rest),
+        "build_interface",
+        lambda presets, *rest: (
+            offered.append(presets.names) or build_interface(presets, *rest)
+        ),
     )
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
@@ -72,4 +77,17 @@ def test_installed_presets_are_offered(command, monkeypatch, tmp_path):
     names, (host, port) = offered
     assert (names, host) == (["faces", "streets"], "127.0.0.1")
     assert opened == [f"http://127.0.0.1:{port}"]
-    assert f"The page is at http://127.0.0.1:{port}. Ctrl-C ends it." in stdout
+    assert (
+        f"The demo runs at http://127.0.0.1:{port}. Press Ctrl-C to stop it." in stdout
+    )
+
+
+def test_memory_limit_is_offered_as_inpaint_offers_it(command):
+    code, stdout, _ = command("demo", "--help")
+    assert code == 0
+    text = read_box(stdout)
+    (option,) = (x for x in fields(InpaintOptions) if x.name == "memory_limit")
+    assert "--memory-limit" in text
+    assert option.metadata["help"] in text
+    assert f"[default: {option.default}]" in text
+    assert "--feather" not in text

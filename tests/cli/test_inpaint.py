@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import keras
@@ -10,11 +11,12 @@ import pytest
 from PIL import Image
 
 import keras_ctsdg
-from benchmarks.contestants import memory
-from keras_ctsdg.cli import files
+from keras_ctsdg.inpainting import InpaintOptions
 from keras_ctsdg.models import Discriminator, Generator
-from tests.common import MEASURED, finish, start_command, start_python
+from tests._process_memory import peak_memory
+from tests.cli.common import read_box
 from tests.data.common import photo
+from tests.processes import MEASURED_COMMAND, finish, start_command, start_python
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +27,16 @@ def saved(tmp_path_factory):
     return path
 
 
-def wait(process, is_far_enough):
-    """Until a process is far enough, has ended, or has taken 5 minutes."""
+def wait_until(condition, process):
+    """Wait until a condition is true, but no longer than the process and 5 minutes."""
     limit = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < limit:
-        if is_far_enough():
+        if condition():
             break
         time.sleep(0.01)
 
 
-def mask_of(size):
+def make_mask(size):
     mask = np.zeros(size[::-1], "uint8")
     mask[30:60, 20:70] = 255
     return Image.fromarray(mask)
@@ -42,28 +44,28 @@ def mask_of(size):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two good pictures, a damaged one, one of another size, one without a mask."""
+    """Images: good ones, a damaged one, one of another size, one without a mask."""
     images, masks = tmp_path / "images", tmp_path / "masks"
     (images / "sub").mkdir(parents=True)
     (masks / "sub").mkdir(parents=True)
     exif = Image.Exif()
     exif[0x010E] = "a photo"
-    picture = photo((120, 100))
-    picture.save(images / "a.jpg", quality=95, exif=exif, icc_profile=b"profile")
-    picture.convert("L").save(images / "sub" / "b.png")
-    (images / "c.png").write_text("no picture")
-    picture.save(images / "d.png")
-    picture.save(images / "e.png")
-    picture.save(images / "f.jpg")
+    image = photo((120, 100))
+    image.save(images / "a.jpg", quality=95, exif=exif, icc_profile=b"profile")
+    image.convert("L").save(images / "sub" / "b.png")
+    (images / "c.png").write_text("not an image")
+    image.save(images / "d.png")
+    image.save(images / "e.png")
+    image.save(images / "f.jpg")
     for name in ("a", "sub/b", "c", "e"):
-        mask_of((120, 100)).save(masks / f"{name}.png")
-    mask_of((90, 80)).save(masks / "d.png")
+        make_mask((120, 100)).save(masks / f"{name}.png")
+    make_mask((90, 80)).save(masks / "d.png")
     Image.new("L", (120, 100)).save(masks / "f.bmp")
     (masks / "e.png").unlink()
     return tmp_path
 
 
-def run(command, saved, folder, *more, masks=True):
+def inpaint_folder(command, saved, folder, *more, masks=True):
     paired = ("--masks", folder / "masks") if masks else ()
     return command(
         *("inpaint", saved, "--images", folder / "images", *paired),
@@ -71,8 +73,8 @@ def run(command, saved, folder, *more, masks=True):
     )
 
 
-def test_folders(command, saved, folder):
-    code, stdout, stderr = run(command, saved, folder, "--json")
+def test_folder_is_filled_reported_and_continued(command, saved, folder):
+    code, stdout, stderr = inpaint_folder(command, saved, folder, "--json")
     assert code == 1
     assert "Traceback" not in stderr
     report = json.loads(stdout)
@@ -82,60 +84,62 @@ def test_folders(command, saved, folder):
     assert report["skipped"] == []
     reasons = {Path(name).name: x for name, x in report["failed"].items()}
     assert set(reasons) == {"c.png", "d.png", "e.png"}
-    assert "can't be read" in reasons["c.png"]
+    assert "cannot be read" in reasons["c.png"]
     assert "Received: mask of 80 x 90" in reasons["d.png"]
     assert "no mask" in reasons["e.png"]
     found = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert found == {"a.jpg", "f.jpg", os.path.join("sub", "b.png")}
     assert (out / "f.jpg").read_bytes() == (images / "f.jpg").read_bytes()
-    with Image.open(out / "a.jpg") as picture:
-        assert picture.getexif()[0x010E] == "a photo"
-        assert picture.info["icc_profile"] == b"profile"
-        assert picture.format == "JPEG"
-    mask = np.asarray(mask_of((120, 100))) > 0
+    with Image.open(out / "a.jpg") as result:
+        assert result.getexif()[0x010E] == "a photo"
+        assert result.info["icc_profile"] == b"profile"
+        assert result.format == "JPEG"
+    mask = np.asarray(make_mask((120, 100))) > 0
     before, after = (np.asarray(Image.open(x / "sub" / "b.png")) for x in (images, out))
     np.testing.assert_array_equal(after[~mask], before[~mask])
     assert (after[mask] != before[mask]).mean() > 0.5
 
-    # Again: what is there stays, what was mended is made.
+    # The second run skips existing results and fills the repaired file.
     stamp = (out / "a.jpg").stat().st_mtime_ns
     photo((120, 100)).save(images / "c.png")
-    code, stdout, _ = run(command, saved, folder, "--json")
+    code, stdout, _ = inpaint_folder(command, saved, folder, "--json")
     report = json.loads(stdout)
     assert code == 1
     assert len(report["skipped"]) == 3
     assert report["filled"] == [str(images / "c.png")]
     assert (out / "a.jpg").stat().st_mtime_ns == stamp
-    code, stdout, _ = run(command, saved, folder, "--overwrite")
+    code, stdout, _ = inpaint_folder(command, saved, folder, "--overwrite")
     assert code == 1
-    assert "Filled 3. Without a hole, copied: 1. There already, skipped: 0." in stdout
+    assert (
+        "Filled 3. Copied without a hole: 1. Skipped because they exist: 0." in stdout
+    )
     assert (out / "a.jpg").stat().st_mtime_ns > stamp
 
 
-def test_one_picture_and_one_mask_for_all(command, saved, folder):
-    picture, mask = folder / "images" / "a.jpg", folder / "masks" / "a.png"
-    arguments = ("inpaint", saved, "--image", picture, "--mask", mask)
+def test_single_image_and_one_mask_for_all_images(command, saved, folder):
+    image, mask = folder / "images" / "a.jpg", folder / "masks" / "a.png"
+    arguments = ("inpaint", saved, "--image", image, "--mask", mask)
     out = folder / "filled.png"
     code, stdout, stderr = command(*arguments, "--out", out, "--dilate", 2)
     assert code == 0, stderr
     assert f"Written to {out}" in stdout
-    expected = keras.saving.load_model(saved).inpaint(picture, mask, dilate=2)
+    expected = keras.saving.load_model(saved).inpaint(image, mask, dilate=2)
     np.testing.assert_array_equal(np.asarray(Image.open(out)), np.asarray(expected))
     code, _, stderr = command(*arguments, "--out", out)
     assert code == 1
-    assert "--out must not exist, unless with --overwrite" in stderr
+    assert "`out` must not exist, unless `overwrite` is set" in stderr
     (folder / "images" / "c.png").unlink()
-    code, stdout, stderr = run(
+    code, stdout, stderr = inpaint_folder(
         command, saved, folder, "--mask", mask, "--json", masks=False
     )
     assert code == 0, stderr
     assert len(json.loads(stdout)["filled"]) == 5
 
 
-def test_alpha(command, saved, folder, tmp_path):
-    picture = photo((120, 100)).convert("RGBA")
-    picture.putalpha(mask_of((120, 100)).point(lambda x: 255 - x))
-    picture.save(tmp_path / "cut.png")
+def test_alpha_marks_the_hole(command, saved, folder, tmp_path):
+    image = photo((120, 100)).convert("RGBA")
+    image.putalpha(make_mask((120, 100)).point(lambda x: 255 - x))
+    image.save(tmp_path / "cut.png")
     code, _, stderr = command(
         *("inpaint", saved, "--image", tmp_path / "cut.png", "--alpha"),
         *("--out", tmp_path / "new.png"),
@@ -143,65 +147,63 @@ def test_alpha(command, saved, folder, tmp_path):
     assert code == 0, stderr
     found = np.asarray(Image.open(tmp_path / "new.png"))
     assert (found[..., 3] == 255).all()
-    mask = np.asarray(mask_of((120, 100))) > 0
-    np.testing.assert_array_equal(found[~mask], np.asarray(picture)[~mask])
+    mask = np.asarray(make_mask((120, 100))) > 0
+    np.testing.assert_array_equal(found[~mask], np.asarray(image)[~mask])
 
 
-def test_errors_come_first(command, saved, folder):
+def test_wrong_arguments_are_reported_before_any_work(command, saved, folder):
     images, masks = folder / "images", folder / "masks"
-    mask_of((120, 100)).save(masks / "twice.png")
-    mask_of((120, 100)).save(masks / "twice.bmp")
+    make_mask((120, 100)).save(masks / "twice.png")
+    make_mask((120, 100)).save(masks / "twice.bmp")
     one = ("--image", images / "a.jpg", "--mask", masks / "a.png")
     for arguments, message in (
-        (("--images", images, "--out", "o"), "Pass either --masks or --alpha"),
+        (("--images", images, "--out", "o"), "Pass either `masks` or `alpha`"),
         (("--images", images, "--masks", masks, "--out", "o"), "more than the ending"),
         (("--images", folder / "no", "--alpha", "--out", "o"), "that exists"),
-        (("--images", images, "--alpha", "--out", images), "must not be --images"),
-        ((*one, "--out", folder / "none"), "a picture's name"),
-        ((*one, "--out", "o.png", "--strategy", "x"), "strategy='x'"),
+        (("--images", images, "--alpha", "--out", images), "must not be `images`"),
+        ((*one, "--out", folder / "none"), "the name of an image file"),
+        ((*one, "--out", "o.png", "--feather", 65), "Received: feather=65"),
     ):
         code, _, stderr = command("inpaint", saved, *arguments)
         assert code == 1
         assert message in stderr
         assert "Traceback" not in stderr
     code, _, stderr = command(
+        "inpaint", saved, *one, "--out", "o.png", "--strategy", "x"
+    )
+    assert code == 2
+    assert "--strategy" in stderr
+    assert "'x' is not one of 'auto', 'full', 'crop', 'resize'" in read_box(stderr)
+    code, _, stderr = command(
         "inpaint", folder / "no.keras", *one, "--out", folder / "o.png"
     )
     assert code == 1
-    assert "a `.keras` file that exists" in stderr
+    assert "an existing `.keras` file" in stderr
 
 
-def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
-    def half(self, path, *args, **kwargs):
-        Path(path).write_bytes(b"half")
-        raise OSError("No space left on device")
-
-    (tmp_path / "a.png").write_bytes(b"old")
-    monkeypatch.setattr(Image.Image, "save", half)
-    with pytest.raises(OSError, match="No space"):
-        files.save_whole(photo(), tmp_path / "a.png")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-    assert (tmp_path / "a.png").read_bytes() == b"old"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_and_run_again(command, saved, tmp_path, number):
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_run_is_continued_by_the_next(
+    command, saved, tmp_path, signal_number
+):
     (tmp_path / "images").mkdir()
     for i in range(60):
         photo((120, 100), (3 * i, i)).save(tmp_path / "images" / f"{i:02d}.png")
-    mask_of((120, 100)).save(tmp_path / "mask.png")
+    make_mask((120, 100)).save(tmp_path / "mask.png")
     arguments = (
         *("inpaint", saved, "--images", tmp_path / "images"),
         *("--mask", tmp_path / "mask.png", "--out", tmp_path / "out"),
     )
     process = start_command(*arguments)
-    wait(process, lambda: len(list((tmp_path / "out").glob("*.png"))) >= 3)
-    process.send_signal(number)
+    wait_until(lambda: len(list((tmp_path / "out").glob("*.png"))) >= 3, process)
+    process.send_signal(signal_number)
     code, _, stderr = finish(process)
     done = len(list((tmp_path / "out").glob("*.png")))
-    if number == signal.SIGINT:
+    if signal_number == signal.SIGINT:
         assert code == 130, stderr
-        assert "Interrupted. The same command goes on with what is missing." in stderr
+        assert (
+            "Interrupted. Run the same command again to continue with the missing "
+            "files." in stderr
+        )
         assert "Traceback" not in stderr
         assert list((tmp_path / "out").glob(".*")) == []
     assert 3 <= done < 60
@@ -210,9 +212,10 @@ def test_stopped_and_run_again(command, saved, tmp_path, number):
     report = json.loads(stdout)
     assert len(report["skipped"]) == done
     assert len(report["filled"]) == 60 - done
-    left = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {f"{i:02d}.png" for i in range(60)} <= left
-    assert len(left) <= 61  # With what the killed one was writing
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {f"{i:02d}.png" for i in range(60)} <= names
+    # The killed process may leave one partial file.
+    assert len(names) <= 61
     for path in (tmp_path / "out").glob("*.png"):
         Image.open(path).load()
 
@@ -220,7 +223,7 @@ def test_stopped_and_run_again(command, saved, tmp_path, number):
 def test_memory_does_not_grow_with_the_number_of_files(saved, tmp_path):
     size = 1600, 1200
     mask = np.zeros(size[::-1], "uint8")
-    mask[:20, :20] = 255  # In a corner, its surroundings are the smallest window.
+    mask[:20, :20] = 255  # A hole in the corner needs the smallest crop.
     Image.fromarray(mask).save(tmp_path / "mask.png")
     images, out = tmp_path / "images", tmp_path / "out"
     images.mkdir()
@@ -228,18 +231,60 @@ def test_memory_does_not_grow_with_the_number_of_files(saved, tmp_path):
     for i in range(1, 120):
         (images / f"{i:03d}.jpg").hardlink_to(images / "000.jpg")
     process = start_python(
-        *("-c", MEASURED, "inpaint", saved, "--images", images),
+        *("-c", MEASURED_COMMAND, "inpaint", saved, "--images", images),
         *("--mask", tmp_path / "mask.png", "--out", out),
-        # What is freed goes back at once: a peak is of what was held.
+        # Freed memory is returned at once, so that the peak shows what was in use.
         **{"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"},
     )
-    # The peak after some files, in the same process: between two of them, what
-    # threads and allocators keep differs by more than is looked for here.
-    wait(process, (out / "039.jpg").exists)
-    few = memory("VmHWM", process.pid)
+    # Both peaks are of the same process: threads and allocators of two processes
+    # differ by more than the allowed growth.
+    wait_until((out / "039.jpg").exists, process)
+    few = peak_memory(process.pid)
     code, stdout, stderr = finish(process)
     assert code == 0, stderr
     assert "Filled 120." in stdout
     many = float(stdout.split()[-1])
-    # 80 such pictures would be 460 MB.
+    # 80 such images would take 460 MB.
     assert many - few < 0.05
+
+
+def test_every_option_of_inpaint_is_offered(command):
+    """Their help, defaults and choices come from `InpaintOptions`."""
+    code, stdout, _ = command("inpaint", "--help")
+    assert code == 0
+    text = read_box(stdout)
+    for option in fields(InpaintOptions):
+        assert f"--{option.name.replace('_', '-')}" in text
+        assert option.metadata["help"] in text
+        if option.type is not bool:
+            assert f"[default: {option.default}]" in text
+    assert "auto|full|crop|resize" in text
+    assert "--no-invert-mask" not in text
+
+
+def test_options_reach_the_model(command, saved, folder, monkeypatch):
+    image, mask = folder / "images" / "a.jpg", folder / "masks" / "a.png"
+    given = []
+    monkeypatch.setattr(
+        "keras_ctsdg.inpainting.batch.InpaintBatch.run",
+        lambda self, model, options, progress: given.append(options),
+    )
+    arguments = ("inpaint", saved, "--image", image, "--mask", mask)
+    arguments += ("--out", folder / "out.png")
+    assert command(*arguments)[0] == 0
+    assert given == [InpaintOptions()]
+    code, _, stderr = command(
+        *arguments,
+        *("--strategy", "crop", "--size", 256, "--invert-mask", "--threshold", 0.25),
+        *("--dilate", 2, "--feather", 1.5, "--memory-limit", 2),
+    )
+    assert code == 0, stderr
+    assert given[1] == InpaintOptions(
+        strategy="crop",
+        size=256,
+        invert_mask=True,
+        threshold=0.25,
+        dilate=2,
+        feather=1.5,
+        memory_limit=2,
+    )

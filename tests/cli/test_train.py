@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 
 from keras_ctsdg import CTSDG
-from keras_ctsdg.cli import message_within
-from tests.common import TRACES, finish, start_command, start_python
+from keras_ctsdg.cli import find_wrapped_message
+from keras_ctsdg.cli._train_options import TrainOptions
+from keras_ctsdg.cli.train import _open_datasets
+from tests.common import EAGER_ON_TENSORFLOW
 from tests.data.common import write_celeba
+from tests.processes import finish, start_command, start_python
 
 SMALL = ("--image-size", 128, "--filters", 8, "--batch-size", 1, "--vgg", "none")
 
-# Minutes each, and made of nothing that is not tested on each backend elsewhere.
-only_once = pytest.mark.skipif(not TRACES, reason="runs on the default backend")
+# It takes minutes, and each backend has other tests of all that it uses.
+only_on_default_backend = pytest.mark.skipif(
+    not EAGER_ON_TENSORFLOW, reason="runs on the default backend"
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +33,9 @@ def read_history(out):
 
 
 @pytest.mark.large
-def test_interrupted_training_goes_on(root, tmp_path):
-    """Both stages on CelebA, stopped in the second epoch and called again."""
+@pytest.mark.slow
+def test_interrupted_training_is_resumed(root, tmp_path):
+    """Train both stages on CelebA, interrupted in the second epoch and run again."""
     out = tmp_path / "out"
     arguments = ("--celeba", root, "--out", out, *SMALL, "--steps", 4)
     arguments += ("--fine-tuning-steps", 2, "--steps-per-epoch", 2)
@@ -40,12 +46,17 @@ def test_interrupted_training_goes_on(root, tmp_path):
     process.send_signal(signal.SIGINT)
     code, _, stderr = finish(process)
     assert code == 130
-    assert "goes on" in stderr
+    assert "Run the same command again to continue" in stderr
     assert "Traceback" not in stderr
     code, stdout, stderr = finish(start_command("train", *arguments))
     assert code == 0, stderr
-    assert "2 epochs of 2 steps, then 1 of fine-tuning; 3 pictures" in stdout
+    assert "2 epochs of 2 steps, then 1 of fine-tuning; 3 images" in stdout
     assert "images_per_second" in stdout
+    # A file gets two lines per epoch, and not a progress bar.
+    assert len(stdout.splitlines()) <= 2 + 2 * 2
+    assert not set("\b\r") & set(stdout)
+    assert stderr.startswith("Warning: `perceptual_network=None`")
+    assert len(stderr.splitlines()) == 1
     history = read_history(out)
     assert [row["epoch"] for row in history] == ["0", "1", "2"]
     for row in history:
@@ -59,8 +70,9 @@ def test_interrupted_training_goes_on(root, tmp_path):
     assert "finished training" in stderr
 
 
-@only_once
+@only_on_default_backend
 @pytest.mark.large
+@pytest.mark.slow
 def test_example_trains_and_evaluates(root, tmp_path):
     small = ("--steps", 1, "--fine-tuning-steps", 1, "--steps-per-epoch", 1)
     small += ("--filters", 8, "--image-size", 128, "--vgg", "none")
@@ -75,13 +87,14 @@ def test_example_trains_and_evaluates(root, tmp_path):
 def test_bad_options(command, root, tmp_path):
     arguments = ("--out", tmp_path / "out", *SMALL)
     for more, message in (
-        (("--images", tmp_path / "none"), "that exists. Received: images="),
+        (("--images", tmp_path / "none"), "Received: images="),
         (("--images", root, "--steps", 0, "--fine-tuning-steps", 0), "--steps 0"),
-        (("--images", root, "--edges", "sharp"), "Received: edges='sharp'"),
-        (("--images", root, "--edges", "sharp", "--edges-on-device"), "edges='sharp'"),
         (("--images", root, "--image-size", 200), "Received: --image-size 200"),
         (("--images", root, "--validation-masks", root), "needs --validation-images"),
         (("--celeba", root, "--validation-images", root), "its own validation"),
+        (("--celeba", root, "--masks", root), "its own images and masks"),
+        ((), "Received: neither"),
+        (("--images", root, "--mask-ratio", 0.4, 0.1), "mask_ratio=(0.4, 0.1)"),
         (("--images", root, "--vgg", "no.pth"), "Received: weights='no.pth'"),
     ):
         code, _, stderr = command("train", *arguments, *more)
@@ -91,9 +104,46 @@ def test_bad_options(command, root, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_errors_that_tensorflow_wraps_are_told_in_a_line():
-    text = "{{node}} ImageError: Picture 3 can't be read. Received: x.png\nTraceback"
+CHOICES = (
+    ("train", "--edges", ("clean", "wrapped")),
+    ("train", "--upsampling", ("half_pixel", "align_corners")),
+    ("train", "--on-error", ("raise", "skip")),
+    ("train", "--crop", ("center", "random", "none")),
+    ("convert", "--dtype", ("float32", "float16")),
+)
+
+
+@pytest.mark.parametrize("name, option, choices", CHOICES)
+def test_choices(command, monkeypatch, root, tmp_path, name, option, choices):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, stdout, _ = command(name, "--help")
+    assert code == 0
+    line = next(line for line in stdout.splitlines() if f" {option} " in line)
+    assert "|".join(choices) in line
+    arguments = {
+        "train": ("--out", tmp_path / "out", *SMALL, "--images", root),
+        "convert": (tmp_path / "no.pt", tmp_path / "preset"),
+    }
+    code, _, stderr = command(name, *arguments[name], option, "sharp")
+    assert code == 2
+    message = " ".join(stderr.split())
+    assert f"Invalid value for '{option}'" in message
+    assert ", ".join(repr(choice) for choice in choices) in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("crop, expected", (("random", "random"), ("none", None)))
+def test_validation_has_no_random_crops(root, crop, expected):
+    options = TrainOptions(celeba=root, crop=crop, image_size=128)
+    training, validation = _open_datasets(options)
+    assert training.crop == expected
+    assert validation.crop == (None if crop == "none" else "center")
+
+
+def test_message_of_an_error_that_tensorflow_wraps():
+    text = "{{node}} ImageError: Image 3 can't be read. Received: x.png\nTraceback"
     wrapped = type("UnknownError", (Exception,), {"__module__": "tensorflow.errors"})
-    assert message_within(wrapped(text)) == "Picture 3 can't be read. Received: x.png"
-    assert message_within(wrapped("out of memory")) is None
-    assert message_within(RuntimeError(text)) is None
+    message = find_wrapped_message(wrapped(text))
+    assert message == "Image 3 can't be read. Received: x.png"
+    assert find_wrapped_message(wrapped("out of memory")) is None
+    assert find_wrapped_message(RuntimeError(text)) is None

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from keras_ctsdg.data import InpaintingDataset, gray_and_edge
-from keras_ctsdg.data.augment import with_rng
-from tests.data.common import arrays, photo
+from keras_ctsdg.data.augment import as_seeded_augment
+from tests.data.common import noise_images, photo
 
 
-def test_comes_before_edges():
-    def invert(picture):
-        assert picture.dtype == np.float32
-        assert 0 <= picture.min() < picture.max() <= 255
-        return 255 - picture
+def test_augment_runs_before_edges():
+    def invert(image):
+        assert image.dtype == np.float32
+        assert 0 <= image.min() < image.max() <= 255
+        return 255 - image
 
     plain = InpaintingDataset([photo()], image_size=128)[0]
     inverted = InpaintingDataset([photo()], image_size=128, augment=invert)[0]
@@ -22,19 +22,19 @@ def test_comes_before_edges():
     np.testing.assert_array_equal(inverted["edge"][0], expected[1])
 
 
-def test_result_is_kept_in_range():
-    dataset = InpaintingDataset(arrays(1), image_size=16, augment=lambda x: 2 * x)
+def test_result_is_clipped():
+    dataset = InpaintingDataset(noise_images(1), image_size=16, augment=lambda x: 2 * x)
     assert dataset[0]["image"].max() == 1
 
 
-def test_callables_that_want_random_numbers():
+def test_callables_with_and_without_rng():
     rng = np.random.default_rng(0)
-    assert with_rng(lambda picture, rng: rng)(0, rng) is rng
-    assert with_rng(lambda picture, strength=3: strength)(0, rng) == 3
-    assert with_rng(np.negative)(1, rng) == -1
+    assert as_seeded_augment(lambda image, rng: rng)(0, rng) is rng
+    assert as_seeded_augment(lambda image, strength=3: strength)(0, rng) == 3
+    assert as_seeded_augment(np.negative)(1, rng) == -1
 
 
-def layer():
+def make_layer():
     return keras.Sequential(
         [
             keras.layers.RandomBrightness(0.3, seed=1),
@@ -43,9 +43,14 @@ def layer():
     )
 
 
-def test_keras_layers_draw_anew_for_each_place_and_epoch():
-    kwargs = {"image_size": 16, "batch_size": 4, "augment": layer(), "shuffle": False}
-    dataset = InpaintingDataset(arrays(1) * 4, **kwargs)
+def test_keras_layers_differ_by_index_and_epoch():
+    kwargs = {
+        "image_size": 16,
+        "batch_size": 4,
+        "augment": make_layer(),
+        "shuffle": False,
+    }
+    dataset = InpaintingDataset(noise_images(1) * 4, **kwargs)
     first = dataset[0]["image"]
     assert len({image.tobytes() for image in first}) == 4
     np.testing.assert_array_equal(dataset[0]["image"], first)
@@ -53,9 +58,9 @@ def test_keras_layers_draw_anew_for_each_place_and_epoch():
     assert (dataset[0]["image"] != first).any()
 
 
-def test_keras_layers_in_threads_draw_the_same():
-    kwargs = {"image_size": 16, "batch_size": 1, "augment": layer()}
-    dataset = InpaintingDataset(arrays(4), **kwargs)
+def test_keras_layers_do_not_depend_on_threads():
+    kwargs = {"image_size": 16, "batch_size": 1, "augment": make_layer()}
+    dataset = InpaintingDataset(noise_images(4), **kwargs)
     expected = [dataset[i]["image"] for i in range(4)]
     results = [None] * 4
 
@@ -71,16 +76,16 @@ def test_keras_layers_in_threads_draw_the_same():
         np.testing.assert_array_equal(x, y)
 
 
-def test_shape_must_stay():
-    dataset = InpaintingDataset(arrays(1), image_size=16, augment=lambda x: x[:8])
-    with pytest.raises(ValueError, match=r"shape it was given.*Received: \(8, 16, 3\)"):
+def test_other_shape_is_refused():
+    dataset = InpaintingDataset(noise_images(1), image_size=16, augment=lambda x: x[:8])
+    with pytest.raises(ValueError, match=r"the same shape.*Received: \(8, 16, 3\)"):
         dataset[0]
 
 
-def test_a_layer_in_processes_of_jax_is_refused():
+def test_layer_in_worker_processes_is_refused_on_jax():
     layer = keras.layers.RandomBrightness(0.1)
     if keras.backend.backend() != "jax":
-        assert callable(with_rng(layer, in_processes=True))
+        assert callable(as_seeded_augment(layer, use_multiprocessing=True))
         return
     with pytest.raises(ValueError, match="Received: .*use_multiprocessing=True"):
-        with_rng(layer, in_processes=True)
+        as_seeded_augment(layer, use_multiprocessing=True)

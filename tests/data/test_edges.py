@@ -7,35 +7,37 @@ from skimage.color import rgb2gray
 from skimage.feature import canny
 
 from keras_ctsdg.data import RandomIrregularMasks, edges, gray_and_edge
-from tests.common import golden
+from tests.golden_files import read_golden
+
+pytestmark = pytest.mark.backend_independent
 
 
-@pytest.mark.parametrize("kind", ["clean", "wrapped"])
-def test_golden(kind):
-    numbers = golden("preprocessing.npz")
-    gray, edge = gray_and_edge(numbers["image"], kind)
-    np.testing.assert_allclose(gray, numbers[f"gray_{kind}"], atol=1e-6)
-    np.testing.assert_array_equal(edge, numbers[f"edge_{kind}"])
+@pytest.mark.parametrize("mode", ["clean", "wrapped"])
+def test_golden(mode):
+    numbers = read_golden("preprocessing.npz")
+    gray, edge = gray_and_edge(numbers["image"], mode)
+    np.testing.assert_allclose(gray, numbers[f"gray_{mode}"], atol=1e-6)
+    np.testing.assert_array_equal(edge, numbers[f"edge_{mode}"])
     assert gray.dtype == edge.dtype == np.float32
 
 
 @pytest.mark.parametrize("sigma", [0.5, 2.0, 3.0])
-def test_equals_scikit_image_to_the_last_bit(sigma):
+def test_equals_scikit_image_exactly(sigma):
     rng = np.random.default_rng(0)
-    pictures = [
+    images = [
         skimage.data.astronaut()[:300, :200],
         skimage.data.chelsea(),
         skimage.data.coffee()[::2, ::2],
         skimage.data.rocket()[:256, :256],
         np.repeat(skimage.data.camera()[:300, :300, None], 3, axis=-1),
-        # Many equal gradients, and hardly a picture at all.
+        # Many equal gradients, and sizes of few pixels.
         85 * rng.integers(0, 4, (64, 64, 3), "uint8"),
         *(
             rng.integers(0, 256, (*size, 3), "uint8")
             for size in ((1, 1), (2, 9), (3, 3))
         ),
     ]
-    for levels in pictures:
+    for levels in images:
         gray, edge = gray_and_edge(levels / np.float32(127.5) - 1, sigma=sigma)
         expected = rgb2gray(levels)
         np.testing.assert_array_equal(gray[..., 0], expected.astype("float32"))
@@ -43,53 +45,53 @@ def test_equals_scikit_image_to_the_last_bit(sigma):
 
 
 @pytest.mark.parametrize("sigma", [0.5, 2.0, 3.0])
-def test_with_a_mask_equals_scikit_image(sigma):
+def test_equals_scikit_image_with_mask(sigma):
     rng = np.random.default_rng(0)
     masks = RandomIrregularMasks((0.1, 0.7))
-    pictures = [
+    images = [
         skimage.data.astronaut()[:300, :200],
         skimage.data.chelsea(),
         rng.integers(0, 256, (64, 64, 3), "uint8"),
         rng.integers(0, 256, (3, 9, 3), "uint8"),
     ]
-    for i, levels in enumerate(pictures):
+    for i, levels in enumerate(images):
         mask = masks(i, levels.shape[:2])[..., 0] > 0
         gray = rgb2gray(levels)
         found = edges.canny(gray, sigma, mask)
         np.testing.assert_array_equal(found, canny(gray, sigma=sigma, mask=~mask))
-        assert gray[mask].any()  # What is handed in stays as it is.
-        # After a mask, without one: nothing of it is left over.
+        assert gray[mask].any()  # The argument is not modified.
+        # Buffers keep nothing of the mask for the next call.
         np.testing.assert_array_equal(edges.canny(gray, sigma), canny(gray, sigma))
 
 
-@pytest.mark.parametrize("kind", ["clean", "wrapped"])
-def test_edges_do_not_follow_the_rim_of_a_hole(kind):
-    """Nor does anything in the hole, of whatever color, have a part in them."""
+@pytest.mark.parametrize("mode", ["clean", "wrapped"])
+def test_edges_do_not_depend_on_the_hole(mode):
+    """No edge follows the boundary of a hole, and its color does not matter."""
     mask = np.zeros((128, 128, 1))
     mask[40:80, 50:90] = 1
     found = []
-    for paint in (-1.0, -0.9, 1.0):
+    for fill in (-1.0, -0.9, 1.0):
         image = np.full((128, 128, 3), -0.3)
         image[:, 20:] = 0.3
-        image = np.where(mask > 0, paint, image)
-        assert gray_and_edge(image, kind)[1][36:84, 46:94].any()
-        found.append(gray_and_edge(image, kind, mask=mask)[1])
+        image = np.where(mask > 0, fill, image)
+        assert gray_and_edge(image, mode)[1][36:84, 46:94].any()
+        found.append(gray_and_edge(image, mode, mask=mask)[1])
         assert not found[-1][:, 40:].any()
         assert found[-1][1:-1, 15:25].any(axis=1).all()
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
 
 
-def test_a_mask_without_or_of_nothing_but_a_hole():
+def test_mask_without_hole_and_all_hole():
     image = skimage.data.astronaut()[:100, :100] / np.float32(127.5) - 1
-    whole = gray_and_edge(image, mask=np.ones((100, 100)))[1]
-    assert not whole.any()
+    all_hole = gray_and_edge(image, mask=np.ones((100, 100)))[1]
+    assert not all_hole.any()
     _, expected = gray_and_edge(image)
     _, edge = gray_and_edge(image, mask=np.zeros((100, 100, 1), "float32"))
     np.testing.assert_array_equal(edge, expected)
 
 
-def test_threads_do_not_share_memory():
+def test_threads_do_not_share_buffers():
     rng = np.random.default_rng(0)
     images = rng.uniform(-1, 1, (40, 64, 64, 3)).astype("float32")
     expected = [gray_and_edge(image)[1] for image in images]
@@ -100,14 +102,14 @@ def test_threads_do_not_share_memory():
 
 
 def test_wrapped_by_hand():
-    # -0.5 * 255 is -127 without its fraction, which as a byte is 129.
+    # -0.5 * 255 truncates to -127, which wraps around to the byte 129.
     gray, _ = gray_and_edge(np.full((8, 8, 3), -0.5), "wrapped")
     np.testing.assert_allclose(gray, 129 / 255, atol=1e-6)
     gray, _ = gray_and_edge(np.full((8, 8, 3), -1.0), "clean")
     np.testing.assert_allclose(gray, 0)
 
 
-def test_sigma_is_the_width():
+def test_larger_sigma_gives_fewer_edges():
     blocks = np.random.default_rng(0).uniform(-1, 1, (4, 4, 3))
     image = blocks.repeat(32, axis=0).repeat(32, axis=1)
     _, fine = gray_and_edge(image, sigma=1.0)

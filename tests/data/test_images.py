@@ -8,22 +8,24 @@ from PIL import Image
 from keras_ctsdg.data.images import ImageError, ImageFiles
 from tests.data.common import photo, zip_folder
 
+pytestmark = pytest.mark.backend_independent
+
 ORIENTATION = 0x0112
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three pictures at three depths among other files."""
-    pictures = tmp_path / "pictures"
-    (pictures / "deep" / "er").mkdir(parents=True)
-    (pictures / "deep-1").mkdir()
-    photo((20, 30)).save(pictures / "deep" / "er" / "b.PNG")
-    photo((30, 20), (50, 50)).save(pictures / "a.jpg")
-    photo((10, 10), (90, 90)).save(pictures / "deep-1" / "a.png")
-    (pictures / "notes.txt").write_text("no picture")
-    (pictures / "._a.jpg").write_bytes(b"what macOS leaves")
-    (pictures / "folder.png").mkdir()
-    return pictures
+    """Three images at three depths among other files."""
+    images = tmp_path / "images"
+    (images / "deep" / "er").mkdir(parents=True)
+    (images / "deep-1").mkdir()
+    photo((20, 30)).save(images / "deep" / "er" / "b.PNG")
+    photo((30, 20), (50, 50)).save(images / "a.jpg")
+    photo((10, 10), (90, 90)).save(images / "deep-1" / "a.png")
+    (images / "notes.txt").write_text("not an image")
+    (images / "._a.jpg").write_bytes(b"metadata of macOS")
+    (images / "folder.png").mkdir()
+    return images
 
 
 def test_folder_is_searched_to_any_depth_in_order(folder):
@@ -48,10 +50,10 @@ def test_zip_equals_its_folder(folder, tmp_path):
 
 
 def test_list_of_all_kinds():
-    picture = photo((8, 4))
-    array = np.asarray(picture)
+    image = photo((8, 4))
+    array = np.asarray(image)
     gray = array[..., 0] > 100
-    files = ImageFiles([picture, array, array / 255, gray, gray[..., None]])
+    files = ImageFiles([image, array, array / 255, gray, gray[..., None]])
     for i in range(3):
         np.testing.assert_array_equal(np.asarray(files.load(i)), array)
     for i in (3, 4):
@@ -60,22 +62,22 @@ def test_list_of_all_kinds():
     assert files.name(2) == "images[2]"
 
 
-def test_single_picture(folder):
+def test_single_image(folder):
     assert len(ImageFiles(folder / "a.jpg")) == 1
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr", "LAB", "HSV"])
-def test_other_colours(tmp_path, mode):
+def test_color_modes(tmp_path, mode):
     path = tmp_path / ("x.tif" if mode in ("LAB", "CMYK") else "x.png")
-    picture = photo((32, 32)).convert(mode)
+    image = photo((32, 32)).convert(mode)
     if mode in ("YCbCr", "HSV"):
-        files = ImageFiles([picture])
+        files = ImageFiles([image])
     else:
-        picture.save(path)
+        image.save(path)
         files = ImageFiles([path])
     loaded = files.load(0)
     assert loaded.mode == "RGB"
-    assert loaded.tobytes() == picture.convert("RGB").tobytes()
+    assert loaded.tobytes() == image.convert("RGB").tobytes()
 
 
 def test_cmyk_jpeg(tmp_path):
@@ -84,10 +86,10 @@ def test_cmyk_jpeg(tmp_path):
     assert np.abs(loaded - np.asarray(photo((32, 32)))).mean() < 8
 
 
-def test_transparent_turns_white_in_a_picture_and_black_in_a_mask(tmp_path):
-    picture = Image.new("RGBA", (4, 2), (255, 0, 0, 255))
-    picture.putpixel((0, 0), (0, 255, 0, 0))
-    picture.save(tmp_path / "x.png")
+def test_transparent_becomes_white_in_rgb_and_black_in_gray(tmp_path):
+    image = Image.new("RGBA", (4, 2), (255, 0, 0, 255))
+    image.putpixel((0, 0), (0, 255, 0, 0))
+    image.save(tmp_path / "x.png")
     files = ImageFiles(tmp_path)
     assert files.load(0).getpixel((0, 0)) == (255, 255, 255)
     assert files.load(0).getpixel((1, 0)) == (255, 0, 0)
@@ -95,8 +97,8 @@ def test_transparent_turns_white_in_a_picture_and_black_in_a_mask(tmp_path):
 
 
 def test_transparent_palette(tmp_path):
-    picture = photo((8, 8)).quantize(4)
-    picture.save(tmp_path / "x.png", transparency=picture.getpixel((3, 3)))
+    image = photo((8, 8)).quantize(4)
+    image.save(tmp_path / "x.png", transparency=image.getpixel((3, 3)))
     assert ImageFiles(tmp_path).load(0).getpixel((3, 3)) == (255, 255, 255)
 
 
@@ -107,7 +109,7 @@ def test_sixteen_bits(tmp_path):
     np.testing.assert_array_equal(loaded[0, :, 0], [0, 1, 128, 255])
 
 
-def test_first_picture_of_an_animation(tmp_path):
+def test_first_frame_of_an_animation(tmp_path):
     first, second = photo((16, 16)), photo((16, 16), (200, 200))
     first.save(tmp_path / "x.gif", save_all=True, append_images=[second])
     loaded = np.asarray(ImageFiles(tmp_path).load(0), "int32")
@@ -115,16 +117,16 @@ def test_first_picture_of_an_animation(tmp_path):
 
 
 def test_exif_rotation(tmp_path):
-    picture = photo((30, 20))
+    image = photo((30, 20))
     exif = Image.Exif()
-    exif[ORIENTATION] = 6  # To be turned clockwise.
-    picture.save(tmp_path / "x.png", exif=exif)
+    exif[ORIENTATION] = 6  # Rotated clockwise when shown.
+    image.save(tmp_path / "x.png", exif=exif)
     loaded = ImageFiles(tmp_path).load(0)
-    expected = picture.transpose(Image.Transpose.ROTATE_270)
+    expected = image.transpose(Image.Transpose.ROTATE_270)
     assert loaded.tobytes() == expected.tobytes()
 
 
-def test_damaged_exif_leaves_the_picture_as_it_lies(tmp_path):
+def test_damaged_exif_is_ignored(tmp_path):
     photo((30, 20)).save(tmp_path / "x.jpg", exif=b"Exif\0\0no such thing")
     assert ImageFiles(tmp_path).load(0).size == (30, 20)
 
@@ -136,13 +138,13 @@ def test_large_jpeg_is_decoded_small(tmp_path):
     assert files.load(0, shrink_to=200).size == (512, 256)
 
 
-def unreadable(kind, tmp_path):
+def write_unreadable(kind, tmp_path):
     path = tmp_path / "bad.png"
     if kind == "truncated":
         photo().save(path)
         path.write_bytes(path.read_bytes()[:5000])
-    elif kind == "not a picture":
-        path.write_text("no picture")
+    elif kind == "not an image":
+        path.write_text("not an image")
     elif kind == "empty":
         path.touch()
     elif kind == "bomb":
@@ -160,7 +162,7 @@ def unreadable(kind, tmp_path):
 
 REASONS = {
     "truncated": "truncated",
-    "not a picture": "cannot identify",
+    "not an image": "cannot identify",
     "empty": "cannot identify",
     "bomb": "exceeds limit",
     "floating": "floating-point",
@@ -172,12 +174,10 @@ REASONS = {
 @pytest.mark.parametrize("kind", REASONS)
 def test_unreadable_files_are_named(tmp_path, kind):
     photo((8, 8)).save(tmp_path / "a.png")
-    path = unreadable(kind, tmp_path)
+    path = write_unreadable(kind, tmp_path)
     files = ImageFiles(tmp_path)
     files.load(0)
-    with pytest.raises(
-        ImageError, match=f"Picture 1 of `images`.*{REASONS[kind]}"
-    ) as e:
+    with pytest.raises(ImageError, match=f"Image 1 of `images`.*{REASONS[kind]}") as e:
         files.load(1)
     assert f"Received: {path}" in str(e.value)
 
@@ -193,7 +193,7 @@ def test_unreadable_files_are_named(tmp_path, kind):
         ("x.jp2", {}),
     ],
 )
-def test_damage_amid_a_picture_is_told(tmp_path, name, options, mode):
+def test_damage_inside_an_image_is_reported(tmp_path, name, options, mode):
     path = tmp_path / name
     photo().save(path, **options)
     content = bytearray(path.read_bytes())
@@ -202,7 +202,7 @@ def test_damage_amid_a_picture_is_told(tmp_path, name, options, mode):
     if name == "x.jp2":
         del content[middle:]
     path.write_bytes(content)
-    with pytest.raises(ImageError, match=f"can't be read.*Received: .*{name}"):
+    with pytest.raises(ImageError, match=f"cannot be read.*Received: .*{name}"):
         ImageFiles(path).load(0, mode, shrink_to=100)
 
 
@@ -226,8 +226,8 @@ def test_damaged_zip_entry_is_named(tmp_path):
 
 
 def test_bad_sources(tmp_path):
-    (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(ValueError, match="`images` must hold a picture.*Received: "):
+    (tmp_path / "notes.txt").write_text("not an image")
+    with pytest.raises(ValueError, match="`images` must contain an image.*Received: "):
         ImageFiles(tmp_path)
     with pytest.raises(ValueError, match="that exists. Received: masks=/nowhere"):
         ImageFiles("/nowhere", "masks")

@@ -1,8 +1,8 @@
 """Write the files of a generation: `python -m tests.generations.write FOLDER`.
 
-Run once, with the code of that generation, and commit what it writes: later code must
-load these files for ever. Every backend trains a small model for two steps and saves
-it; `expected.npz` keeps what each fills and the losses of its third step.
+Run it once, with the code of that generation, and commit the files: all later versions
+must load them. Every backend trains a small model for two steps and saves it.
+`expected.npz` holds the fills of each and the losses of its third step.
 """
 
 import os
@@ -17,7 +17,7 @@ SIZE = 128
 
 
 def make_batch():
-    """A batch of two noise images with a rectangular hole each."""
+    """Return a batch of two noise images with a rectangular hole each."""
     rng = np.random.default_rng(7)
     shape = (2, SIZE, SIZE)
     mask = np.zeros((*shape, 1), "float32")
@@ -32,7 +32,7 @@ def make_batch():
 
 
 def sample(filled):
-    """A part of the filled images that is small enough to be kept."""
+    """Return every fourth pixel of filled images, to keep the file small."""
     return np.asarray(filled)[:, ::4, ::4]
 
 

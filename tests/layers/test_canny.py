@@ -4,17 +4,18 @@ import keras
 import numpy as np
 import pytest
 import skimage
-from keras.src import testing
 from PIL import Image
 from skimage.feature import canny
 
 from keras_ctsdg.data import RandomIrregularMasks
 from keras_ctsdg.layers import CannyEdge
-from tests.common import assert_signature_is_config, gradients, to_numpy
+from tests._keras_private import TestCase
+from tests.common import assert_signature_is_config, to_numpy
+from tests.gradients import compute_gradients
 
-# All pictures that scikit-image ships, but a chessboard, whose edges lie halfway
-# between pixels: which of the two it is, rounding decides in any precision.
-PICTURES = sorted(
+# All images that scikit-image ships except a chessboard. Its edges lie halfway between
+# two pixels, so rounding decides in any precision which of the two is the edge.
+IMAGES = sorted(
     path
     for path in (Path(skimage.__file__).parent / "data").iterdir()
     if path.suffix in (".gif", ".jpg", ".png") and "chessboard" not in path.name
@@ -22,7 +23,7 @@ PICTURES = sorted(
 SIGMAS = (1.0, 1.5, 2.0, 3.0)
 
 
-class CannyEdgeConformance(testing.TestCase):
+class CannyEdgeConformance(TestCase):
     def test_gray(self):
         self.run_conformance((2, 12, 20, 1))
 
@@ -36,12 +37,12 @@ class CannyEdgeConformance(testing.TestCase):
             input_shape=shape,
             expected_output_shape=(2, 12, 20, 1),
             expected_num_trainable_weights=0,
-            run_training_check=False,  # Keras trains weights, and it has none.
+            run_training_check=False,  # The layer has no weights.
         )
 
 
 def load_gray(path, side=None):
-    """A picture in gray as float64 `[H, W]`: whole, or its middle."""
+    """Read an image, or a square from its center, as float64 grayscale `[H, W]`."""
     gray = np.asarray(Image.open(path).convert("L")) / 255
     if side is None:
         return gray
@@ -51,85 +52,89 @@ def load_gray(path, side=None):
     return gray[top : top + side, left : left + side]
 
 
-def edges_of(gray, mask=None, **kwargs):
-    """What the layer finds in one picture `[H, W]`, bool."""
+def find_edges(gray, mask=None, **kwargs):
+    """Return the layer's edges of one image `[H, W]`, as bool."""
     inputs = gray[None, ..., None].astype("float32")
     if mask is not None:
         inputs = (inputs, mask[None, ..., None].astype("float32"))
     return to_numpy(CannyEdge(**kwargs)(inputs))[0, ..., 0] > 0
 
 
-def assert_agree(pictures, sigma):
-    """With scikit-image, of each picture at 99.9 % of the pixels, without and with a
-    mask."""
+def assert_agrees(images, sigma):
+    """Assert that 99.9% of each image's pixels agree with scikit-image's.
+
+    Each image is checked without a mask and with one.
+    """
     masks = RandomIrregularMasks((0.1, 0.5))
-    masks = [masks(i, gray.shape)[..., 0] > 0 for i, gray in enumerate(pictures)]
-    batch = np.stack(pictures)[..., None].astype("float32")
+    masks = [masks(i, gray.shape)[..., 0] > 0 for i, gray in enumerate(images)]
+    batch = np.stack(images)[..., None].astype("float32")
     layer = CannyEdge(sigma)
-    whole = to_numpy(layer(batch))[..., 0]
+    unmasked = to_numpy(layer(batch))[..., 0]
     masked = to_numpy(layer((batch, np.stack(masks)[..., None])))[..., 0]
-    for i, gray in enumerate(pictures):
-        assert (whole[i] == canny(gray, sigma=sigma)).mean() >= 0.999, i
+    for i, gray in enumerate(images):
+        assert (unmasked[i] == canny(gray, sigma=sigma)).mean() >= 0.999, i
         expected = canny(gray, sigma=sigma, mask=~masks[i])
         assert (masked[i] == expected).mean() >= 0.999, i
-        # Some pictures have none.
+        # Some images have no edges.
         assert masked[i].any() == expected.any()
 
 
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_agrees_with_scikit_image(sigma):
-    assert_agree([load_gray(path, 256) for path in PICTURES], sigma)
+    assert_agrees([load_gray(path, 256) for path in IMAGES], sigma)
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
-def test_agrees_with_scikit_image_on_whole_pictures(path):
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)
+def test_agrees_with_scikit_image_on_whole_images(path):
     for sigma in SIGMAS:
-        assert_agree([load_gray(path)], sigma)
+        assert_agrees([load_gray(path)], sigma)
 
 
-def test_pictures_are_there():
-    assert len(PICTURES) > 20
+def test_enough_images_are_found():
+    assert len(IMAGES) > 20
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 5.0])
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (3, 3), (17, 16), (64, 31)])
-def test_small_pictures(size, sigma):
+def test_small_images(size, sigma):
     gray = np.random.default_rng(0).random(size)
     expected = canny(gray, sigma=sigma)
-    np.testing.assert_array_equal(edges_of(gray, sigma=sigma), expected)
+    np.testing.assert_array_equal(find_edges(gray, sigma=sigma), expected)
     mask = np.random.default_rng(1).random(size) < 0.02
     expected = canny(gray, sigma=sigma, mask=~mask)
-    np.testing.assert_array_equal(edges_of(gray, mask, sigma=sigma), expected)
+    np.testing.assert_array_equal(find_edges(gray, mask, sigma=sigma), expected)
 
 
 def test_thresholds():
-    gray = load_gray(next(path for path in PICTURES if path.stem == "camera"), 200)
+    gray = load_gray(next(path for path in IMAGES if path.stem == "camera"), 200)
     thresholds = {"low_threshold": 0.3, "high_threshold": 0.9}
     expected = canny(gray, sigma=1.0, **thresholds)
-    found = edges_of(gray, sigma=1.0, **thresholds)
+    found = find_edges(gray, sigma=1.0, **thresholds)
     assert (found == expected).mean() > 0.999
     assert found.sum() < canny(gray, sigma=1.0).sum()
-    assert not edges_of(np.zeros((32, 32)), low_threshold=0, high_threshold=0).any()
+    assert not find_edges(np.zeros((32, 32)), low_threshold=0, high_threshold=0).any()
 
 
 def test_by_hand():
-    """A step with a pixel amid it: the gradient is largest there, and nowhere else."""
+    """The gradient of a step over three pixels is largest in the middle one."""
     gray = np.zeros((6, 7))
     gray[:, 3], gray[:, 4:] = 0.5, 1.0
-    # A Gaussian so narrow keeps a pixel as it is.
+    # A Gaussian this narrow leaves every pixel unchanged.
     expected = np.zeros((6, 7), bool)
     expected[1:-1, 3] = True
-    np.testing.assert_array_equal(edges_of(gray, sigma=0.1), expected)
-    # 4 is Sobel's gradient: no more is asked for, and no more is there.
+    np.testing.assert_array_equal(find_edges(gray, sigma=0.1), expected)
+    # Sobel's gradient is exactly 4 on the edge.
     kwargs = {"sigma": 0.1, "low_threshold": 0.1}
-    np.testing.assert_array_equal(edges_of(gray, high_threshold=4, **kwargs), expected)
-    assert not edges_of(gray, high_threshold=4.01, **kwargs).any()
+    np.testing.assert_array_equal(
+        find_edges(gray, high_threshold=4, **kwargs), expected
+    )
+    assert not find_edges(gray, high_threshold=4.01, **kwargs).any()
 
 
-def snake(side, first):
-    """A line that winds through a picture: its head of that strength, all else weak."""
-    weak, head = 0.07, 60
+def winding_line(side, first):
+    """Draw a winding line that starts with brightness `first` and continues weakly."""
+    weak, head_length = 0.07, 60
     gray = np.zeros((side, side))
     rows = range(8, side - 8, 12)
     for i, row in enumerate(rows):
@@ -137,24 +142,28 @@ def snake(side, first):
         if row != rows[-1]:
             column = side - 10 if i % 2 == 0 else 8
             gray[row : row + 14, column : column + 2] = weak
-    gray[8:10, 8 : 8 + head] = np.linspace(first, weak, head)
+    gray[8:10, 8 : 8 + head_length] = np.linspace(first, weak, head_length)
     return gray
 
 
 @pytest.mark.parametrize("side", [128, 170])
 def test_follows_a_weak_edge_to_its_end(side):
-    assert not canny(snake(side, 0.07), sigma=1.0).any()
-    assert not edges_of(snake(side, 0.07), sigma=1.0).any()
-    expected = canny(snake(side, 0.2), sigma=1.0)
+    assert not canny(winding_line(side, 0.07), sigma=1.0).any()
+    assert not find_edges(winding_line(side, 0.07), sigma=1.0).any()
+    expected = canny(winding_line(side, 0.2), sigma=1.0)
     assert expected[-24:].any()
-    np.testing.assert_array_equal(edges_of(snake(side, 0.2), sigma=1.0), expected)
+    np.testing.assert_array_equal(
+        find_edges(winding_line(side, 0.2), sigma=1.0), expected
+    )
 
 
-def test_pictures_of_a_batch_do_not_meet():
-    batch = np.stack([snake(128, 0.07), np.zeros((128, 128)), snake(128, 0.2)])
+def test_samples_of_a_batch_are_independent():
+    batch = np.stack(
+        [winding_line(128, 0.07), np.zeros((128, 128)), winding_line(128, 0.2)]
+    )
     edge = to_numpy(CannyEdge(1.0)(batch[..., None].astype("float32")))[..., 0] > 0
     for found, gray in zip(edge, batch, strict=True):
-        np.testing.assert_array_equal(found, edges_of(gray, sigma=1.0))
+        np.testing.assert_array_equal(found, find_edges(gray, sigma=1.0))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -165,7 +174,7 @@ def test_compiled_and_unknown_sizes(masked):
     model = keras.Model(inputs, CannyEdge()(inputs))
     assert tuple(model.output.shape) == (None, None, None, 1)
     model.compile(jit_compile=keras.backend.backend() != "torch")
-    for path in (PICTURES[0], PICTURES[-1]):
+    for path in (IMAGES[0], IMAGES[-1]):
         gray = load_gray(path, 200)
         mask = RandomIrregularMasks((0.1, 0.5))(0, gray.shape)[None]
         x = np.stack([gray, gray[::-1]])[..., None].astype("float32")
@@ -175,8 +184,8 @@ def test_compiled_and_unknown_sizes(masked):
         assert (found == to_numpy(CannyEdge()(x))).mean() > 0.9999
 
 
-def test_half_precision_is_of_the_result_alone():
-    gray = load_gray(PICTURES[0], 200)
+def test_half_precision_rounds_only_the_result():
+    gray = load_gray(IMAGES[0], 200)
     x = gray[None, ..., None].astype("float32")
     for policy in ("mixed_float16", "mixed_bfloat16"):
         edge = CannyEdge(dtype=policy)(x)
@@ -187,24 +196,24 @@ def test_half_precision_is_of_the_result_alone():
         )
 
 
-def test_what_a_hole_holds_has_no_part():
-    gray = load_gray(PICTURES[0], 200)
+def test_values_in_the_hole_have_no_effect():
+    gray = load_gray(IMAGES[0], 200)
     mask = np.zeros(gray.shape, bool)
     mask[50:100, 60:150] = True
-    expected = edges_of(gray, mask)
-    for paint in (1.0, np.nan):
-        found = edges_of(np.where(mask, paint, gray), mask)
+    expected = find_edges(gray, mask)
+    for value in (1.0, np.nan):
+        found = find_edges(np.where(mask, value, gray), mask)
         np.testing.assert_array_equal(found, expected)
-    assert not edges_of(gray, np.ones_like(mask)).any()
-    np.testing.assert_array_equal(edges_of(gray, ~mask & mask), edges_of(gray))
+    assert not find_edges(gray, np.ones_like(mask)).any()
+    np.testing.assert_array_equal(find_edges(gray, ~mask & mask), find_edges(gray))
 
 
 def test_no_gradient_flows_through_edges():
-    """And what is computed beside them has its own."""
-    gray = load_gray(PICTURES[0], 64).astype("float32")
+    """Other paths from the same variable keep their gradients."""
+    gray = load_gray(IMAGES[0], 64).astype("float32")
     variable = keras.Variable(gray[None, ..., None])
     layer = CannyEdge()
-    (gradient,) = gradients(
+    (gradient,) = compute_gradients(
         lambda: keras.ops.sum(layer(variable.value) + 3.0 * variable.value), [variable]
     )
     np.testing.assert_array_equal(gradient, 3.0)
@@ -229,7 +238,7 @@ def test_bad_inputs():
         CannyEdge().build((1, 8, 8, 3))
     with pytest.raises(ValueError, match=r"Received: gray.shape=\(8, 8\)"):
         CannyEdge().build((8, 8))
-    with pytest.raises(ValueError, match="of one shape. Received: gray.shape"):
+    with pytest.raises(ValueError, match="of the same shape. Received: gray.shape"):
         CannyEdge().build(((1, 8, 8, 1), (1, 9, 8, 1)))
     with pytest.raises(ValueError, match="must be called on a tuple"):
         CannyEdge().build(((1, 8, 8, 1),) * 3)

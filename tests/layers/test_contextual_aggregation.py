@@ -1,22 +1,19 @@
 import keras
 import numpy as np
 import pytest
-from keras.src import testing
 
 from keras_ctsdg.layers import (
     ContextualFeatureAggregation,
     MultiScaleFeatureAggregation,
     RegionAffinityLearning,
 )
-from tests.common import (
-    assert_close,
-    assert_gradients_reach,
-    assert_signature_is_config,
-    golden_layer,
-)
+from tests._keras_private import TestCase
+from tests.common import assert_close, assert_signature_is_config
+from tests.golden_files import read_golden_layer
+from tests.gradients import assert_gradients_reach
 
 
-class ContextualFeatureAggregationConformance(testing.TestCase):
+class ContextualFeatureAggregationConformance(TestCase):
     def test_layer(self):
         self.run_layer_test(
             ContextualFeatureAggregation,
@@ -28,8 +25,8 @@ class ContextualFeatureAggregationConformance(testing.TestCase):
         )
 
 
-def test_is_region_affinity_then_multi_scale():
-    numbers = golden_layer("region_affinity_cross")
+def test_equals_region_affinity_then_multi_scale():
+    numbers = read_golden_layer("region_affinity_cross")
     inputs = (numbers["background"], numbers["foreground"])
     layer = ContextualFeatureAggregation(8)
     output = layer(inputs)

@@ -1,18 +1,15 @@
 import keras
 import numpy as np
 import pytest
-from keras.src import testing
 
 from keras_ctsdg.layers import BidirectionalGatedFusion
-from tests.common import (
-    assert_close,
-    assert_gradients_reach,
-    assert_signature_is_config,
-    golden_layer,
-)
+from tests._keras_private import TestCase
+from tests.common import assert_close, assert_signature_is_config
+from tests.golden_files import read_golden_layer
+from tests.gradients import assert_gradients_reach
 
 
-class BidirectionalGatedFusionConformance(testing.TestCase):
+class BidirectionalGatedFusionConformance(TestCase):
     def test_layer(self):
         self.run_layer_test(
             BidirectionalGatedFusion,
@@ -24,8 +21,8 @@ class BidirectionalGatedFusionConformance(testing.TestCase):
         )
 
 
-def fused(gammas):
-    """A built layer on random features, with its two gammas set."""
+def layer_and_inputs(gammas):
+    """Return a built layer with these gammas, and random features."""
     texture, structure = np.random.default_rng(0).normal(size=(2, 1, 8, 8, 4))
     layer = BidirectionalGatedFusion()
     layer.build((texture.shape, structure.shape))
@@ -35,7 +32,7 @@ def fused(gammas):
 
 
 def test_golden():
-    numbers = golden_layer("gated_fusion")
+    numbers = read_golden_layer("gated_fusion")
     layer = BidirectionalGatedFusion()
     layer.build((numbers["texture"].shape, numbers["structure"].shape))
     for variable in layer.weights:
@@ -46,24 +43,24 @@ def test_golden():
 
 
 def test_starts_as_a_concatenation():
-    layer, texture, structure = fused((0, 0))
+    layer, texture, structure = layer_and_inputs((0, 0))
     output = layer((texture, structure))
     assert_close(output, np.concatenate([texture, structure], -1), 0)
 
 
 def test_by_hand():
-    layer, texture, structure = fused((2.0, 3.0))
+    layer, texture, structure = layer_and_inputs((2.0, 3.0))
     for gate in (layer.structure_gate, layer.texture_gate):
         gate.kernel.assign(np.zeros(gate.kernel.shape))
     output = layer((texture, structure))
-    # A gate without weights is sigmoid(0), one half.
+    # With a kernel of zeros, a gate is sigmoid(0), which is one half.
     new_texture = texture + 3.0 * (0.5 * structure)
     new_structure = structure + 2.0 * (0.5 * new_texture)
     assert_close(output, np.concatenate([new_texture, new_structure], -1), 1e-5)
 
 
 def test_gates_start_with_different_weights():
-    layer, _, _ = fused((0, 0))
+    layer, _, _ = layer_and_inputs((0, 0))
     gates = [
         keras.ops.convert_to_numpy(gate.kernel)
         for gate in (layer.structure_gate, layer.texture_gate)
@@ -72,7 +69,7 @@ def test_gates_start_with_different_weights():
 
 
 def test_gradients_reach_every_weight():
-    layer, *inputs = fused((0.5, 0.5))
+    layer, *inputs = layer_and_inputs((0.5, 0.5))
     assert_gradients_reach(
         lambda: keras.ops.sum(keras.ops.square(layer(tuple(inputs)))),
         layer.trainable_variables,

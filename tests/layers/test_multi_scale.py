@@ -1,18 +1,15 @@
 import keras
 import numpy as np
 import pytest
-from keras.src import testing
 
 from keras_ctsdg.layers import MultiScaleFeatureAggregation
-from tests.common import (
-    assert_close,
-    assert_gradients_reach,
-    assert_signature_is_config,
-    golden_layer,
-)
+from tests._keras_private import TestCase
+from tests.common import assert_close, assert_signature_is_config
+from tests.golden_files import read_golden_layer
+from tests.gradients import assert_gradients_reach
 
 
-class MultiScaleFeatureAggregationConformance(testing.TestCase):
+class MultiScaleFeatureAggregationConformance(TestCase):
     def test_layer(self):
         self.run_layer_test(
             MultiScaleFeatureAggregation,
@@ -25,7 +22,7 @@ class MultiScaleFeatureAggregationConformance(testing.TestCase):
 
 
 def test_golden():
-    numbers = golden_layer("multi_scale")
+    numbers = read_golden_layer("multi_scale")
     names = [f"dilated_{i}" for i in range(4)] + ["weight_0", "weight_1"]
     layer = MultiScaleFeatureAggregation(8)
     layer.build(numbers["input"].shape)
@@ -38,12 +35,12 @@ def test_golden():
 def test_by_hand():
     layer = MultiScaleFeatureAggregation(1, (1, 2), kernel_initializer="ones")
     layer.build((1, 5, 5, 1))
-    # ReLU(1x1) is 0 and log(3): the softmax weighs the branches 1/4 and 3/4.
+    # The scores are 0 and log(3), so the softmax gives weights of 1/4 and 3/4.
     layer.weight_scores.kernel.assign(np.zeros((1, 1, 1, 2)))
     layer.weight_scores.bias.assign([-1.0, np.log(3.0)])
     output = layer(np.ones((1, 5, 5, 1), "float32"))
-    # In the corner 4 entries of the dense window lie inside, and 4 of the wide one;
-    # in the middle 9 and 9; beside the corner 6 and 4 of 9.
+    # Of the 9 entries of the dense and the dilated window, 4 and 4 lie inside the map
+    # at the corner, 9 and 9 in the center, and 6 and 4 next to the corner.
     assert_close(output[0, 0, 0, 0], 4, 1e-5)
     assert_close(output[0, 2, 2, 0], 9, 1e-5)
     assert_close(output[0, 0, 1, 0], 0.25 * 6 + 0.75 * 4, 1e-5)

@@ -1,20 +1,17 @@
 import keras
 import numpy as np
 import pytest
-from keras.src import testing
 
 from keras_ctsdg.layers import PartialConv2D
-from tests.common import (
-    assert_close,
-    assert_gradients_reach,
-    assert_signature_is_config,
-    golden_layer,
-)
+from tests._keras_private import TestCase
+from tests.common import assert_close, assert_signature_is_config
+from tests.golden_files import read_golden_layer
+from tests.gradients import assert_gradients_reach
 
 ONE_SOURCE = ((2, 8, 8, 3), (2, 8, 8, 1))
 
 
-class PartialConv2DConformance(testing.TestCase):
+class PartialConv2DConformance(TestCase):
     def test_one_source(self):
         self.run_layer_test(
             PartialConv2D,
@@ -46,14 +43,14 @@ class PartialConv2DConformance(testing.TestCase):
     ],
 )
 def test_golden(name, kernel_size, strides):
-    numbers = golden_layer(name)
+    numbers = read_golden_layer(name)
     use_bias = "bias" in numbers
     layer = PartialConv2D(4, kernel_size, strides, use_bias=use_bias)
     layer.build((numbers["input"].shape, numbers["validity"].shape))
     layer.set_weights([numbers[k] for k in ("kernel", "bias") if k in numbers])
-    output, updated = layer((numbers["input"], numbers["validity"]))
+    output, new_validity = layer((numbers["input"], numbers["validity"]))
     assert_close(output, numbers["output"], atol=1e-5)
-    assert_close(updated, numbers["updated_validity"][..., :1], atol=0)
+    assert_close(new_validity, numbers["updated_validity"][..., :1], atol=0)
 
 
 def test_by_hand():
@@ -61,16 +58,16 @@ def test_by_hand():
     features = np.arange(1.0, 10.0).reshape(1, 3, 3, 1).astype("float32")
     validity = np.zeros((1, 3, 3, 1), "float32")
     validity[0, 0, 0] = validity[0, 0, 1] = 1
-    output, updated = layer((features, validity))
-    # Both valid entries, 1 and 2, lie in the upper rows' windows but the last's
-    # first one: (1 + 2) * 9 / 2 there, 2 * 9 / 1 where only the 2 is in reach.
+    output, new_validity = layer((features, validity))
+    # In the upper two rows, windows hold both valid entries: (1 + 2) * 9 / 2. Those
+    # on the right hold only the second one: 2 * 9 / 1.
     assert_close(
         output[0, :, :, 0], [[13.5, 13.5, 18], [13.5, 13.5, 18], [0] * 3], 1e-5
     )
-    assert_close(updated[0, :, :, 0], [[1, 1, 1], [1, 1, 1], [0, 0, 0]], 0)
+    assert_close(new_validity[0, :, :, 0], [[1, 1, 1], [1, 1, 1], [0, 0, 0]], 0)
 
 
-def test_invalid_features_do_not_matter():
+def test_invalid_features_have_no_effect():
     layer = PartialConv2D(2, 3)
     validity = np.ones((1, 8, 8, 1), "float32")
     validity[:, 2:6, 2:6] = 0
@@ -80,23 +77,24 @@ def test_invalid_features_do_not_matter():
     assert_close(layer((features, validity))[0], expected, 1e-6)
 
 
-def test_a_window_without_valid_entry_gives_zero_even_with_bias():
+def test_window_without_valid_entries_gives_zero_even_with_bias():
     layer = PartialConv2D(2, 3, bias_initializer="ones")
-    output, updated = layer((np.ones((1, 4, 4, 3)), np.zeros((1, 4, 4, 1))))
+    output, new_validity = layer((np.ones((1, 4, 4, 3)), np.zeros((1, 4, 4, 1))))
     assert_close(output, np.zeros((1, 4, 4, 2)), 0)
-    assert_close(updated, np.zeros((1, 4, 4, 1)), 0)
+    assert_close(new_validity, np.zeros((1, 4, 4, 1)), 0)
 
 
-def test_two_sources_equal_one_with_a_validity_a_channel():
+def test_two_sources_equal_one_source_with_validity_per_channel():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 1, 8, 8, 3)).astype("float32")
     valid_1, valid_2 = (rng.random((2, 1, 8, 8, 1)) < 0.5).astype("float32")
     both = np.concatenate([first, second], -1)
     validity = np.concatenate([valid_1] * 3 + [valid_2] * 3, -1)
     layer = PartialConv2D(4, 3)
-    apart, together = layer((first, valid_1, second, valid_2)), layer((both, validity))
-    assert_close(apart[0], keras.ops.convert_to_numpy(together[0]), 1e-6)
-    assert_close(apart[1], keras.ops.convert_to_numpy(together[1]), 0)
+    two = layer((first, valid_1, second, valid_2))
+    one = layer((both, validity))
+    assert_close(two[0], keras.ops.convert_to_numpy(one[0]), 1e-6)
+    assert_close(two[1], keras.ops.convert_to_numpy(one[1]), 0)
 
 
 def test_unknown_sizes():
@@ -112,7 +110,7 @@ def test_unknown_sizes():
 
 
 def test_counts_stay_exact_in_half_precision():
-    # 7 * 7 * 64 = 3136 entries: float16 holds no odd number above 2048.
+    # A window has 7 * 7 * 64 = 3136 entries; float16 has no odd integers above 2048.
     layer = PartialConv2D(1, 7, use_bias=False, dtype="mixed_float16")
     features = np.ones((1, 7, 7, 64), "float32")
     validity = np.ones_like(features)
@@ -120,7 +118,7 @@ def test_counts_stay_exact_in_half_precision():
     layer.build((features.shape, validity.shape))
     layer.set_weights([np.full((7, 7, 64, 1), 1 / 64)])
     output, _ = layer((features, validity))
-    # All that is valid is 1, so the window's mean times 49 comes out.
+    # All valid features are 1, so the result is 49 times their mean.
     assert_close(output[0, 3, 3, 0], 49, atol=0.05)
 
 

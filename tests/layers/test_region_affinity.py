@@ -1,18 +1,15 @@
 import keras
 import numpy as np
 import pytest
-from keras.src import testing
 
 from keras_ctsdg.layers import RegionAffinityLearning, region_affinity
-from tests.common import (
-    assert_close,
-    assert_signature_is_config,
-    golden_layer,
-    gradients,
-)
+from tests._keras_private import TestCase
+from tests.common import assert_close, assert_signature_is_config
+from tests.golden_files import read_golden_layer
+from tests.gradients import compute_gradients
 
 
-class RegionAffinityLearningConformance(testing.TestCase):
+class RegionAffinityLearningConformance(TestCase):
     def test_layer(self):
         self.run_layer_test(
             RegionAffinityLearning,
@@ -21,7 +18,7 @@ class RegionAffinityLearningConformance(testing.TestCase):
             expected_output_shape=(2, 8, 6, 4),
             expected_num_trainable_weights=0,
             expected_num_non_trainable_weights=0,
-            run_training_check=False,  # Keras trains weights, and it has none.
+            run_training_check=False,  # The layer has no weights.
         )
 
 
@@ -29,15 +26,15 @@ class RegionAffinityLearningConformance(testing.TestCase):
     "name", ["region_affinity", "region_affinity_cross", "region_affinity_mostly_zero"]
 )
 def test_golden(name):
-    numbers = golden_layer(name)
+    numbers = read_golden_layer(name)
     background = numbers.get("background", numbers.get("input"))
     foreground = numbers.get("foreground", background)
     output = RegionAffinityLearning()((background, foreground))
     assert_close(output, numbers["output"], atol=1e-4)
 
 
-def by_loops(background, foreground, scale=10.0):
-    """The definition, one query at a time, on one picture [H, W, C]."""
+def attend_by_loops(background, foreground, scale=10.0):
+    """Rebuild one feature map `[H, W, C]` query by query, by the definition."""
     height, width, _ = (length // 2 for length in background.shape)
     rows = np.arange(height) * (2 * height - 1) / (height - 1)
     columns = np.arange(width) * (2 * width - 1) / (width - 1)
@@ -49,29 +46,29 @@ def by_loops(background, foreground, scale=10.0):
             square = foreground[low_y : low_y + 2, low_x : low_x + 2]
             small[i, j] = (1 - dy) * ((1 - dx) * square[0, 0] + dx * square[0, 1])
             small[i, j] += dy * ((1 - dx) * square[1, 0] + dx * square[1, 1])
-    ring = ((1, 1), (1, 1), (0, 0))
-    small, padded = np.pad(small, ring), np.pad(background, ring)
-    places = [(i, j) for i in range(height) for j in range(width)]
-    patches = [small[i : i + 3, j : j + 3] for i, j in places]
+    border = ((1, 1), (1, 1), (0, 0))
+    small, padded = np.pad(small, border), np.pad(background, border)
+    positions = [(i, j) for i in range(height) for j in range(width)]
+    patches = [small[i : i + 3, j : j + 3] for i, j in positions]
     keys = [patch / max(np.linalg.norm(patch), 1e-4) for patch in patches]
     output = np.zeros_like(padded)
-    for patch, (i, j) in zip(patches, places, strict=True):
+    for patch, (i, j) in zip(patches, positions, strict=True):
         scores = scale * np.array([(patch * key).sum() for key in keys])
         weights = np.exp(scores - scores.max())
         weights = np.maximum(weights / weights.sum(), 1e-8)
-        for weight, (k, m) in zip(weights, places, strict=True):
+        for weight, (k, m) in zip(weights, positions, strict=True):
             value = padded[2 * k : 2 * k + 4, 2 * m : 2 * m + 4]
             output[2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += weight * value
     return output[1:-1, 1:-1] / 4
 
 
-def test_by_loops():
+def test_equals_loops():
     background, foreground = np.random.default_rng(0).normal(size=(2, 1, 8, 12, 3))
     output = RegionAffinityLearning()((background, foreground))
-    assert_close(output[0], by_loops(background[0], foreground[0]), 1e-4)
+    assert_close(output[0], attend_by_loops(background[0], foreground[0]), 1e-4)
 
 
-def test_pictures_of_a_batch_do_not_meet():
+def test_samples_of_a_batch_are_independent():
     batch = np.random.default_rng(0).normal(size=(3, 8, 8, 4)).astype("float32")
     layer = RegionAffinityLearning()
     alone = [keras.ops.convert_to_numpy(layer((x[None],) * 2)) for x in batch]
@@ -101,7 +98,7 @@ def test_gradient_is_finite_where_patches_are_zero():
     features[0, :2, :2] = 1.0
     variable = keras.Variable(features)
     layer = RegionAffinityLearning()
-    (gradient,) = gradients(
+    (gradient,) = compute_gradients(
         lambda: keras.ops.sum(keras.ops.square(layer((variable, variable)))),
         [variable],
     )
@@ -121,32 +118,32 @@ def test_bad_inputs(shapes):
         RegionAffinityLearning().build(shapes)
 
 
-def in_form(monkeypatch, scores=2**40, unrolled=8, grams=True):
-    """The layer, made to work on so many scores at once, in one form of the two."""
-    monkeypatch.setattr(region_affinity, "SCORES", scores)
-    monkeypatch.setattr(region_affinity, "UNROLLED", unrolled)
+def make_layer(monkeypatch, scores=2**40, unrolled=8, grams=True):
+    """Make a layer with these limits and one of the two implementations."""
+    monkeypatch.setattr(region_affinity, "MAX_SCORES", scores)
+    monkeypatch.setattr(region_affinity, "MAX_UNROLLED_STEPS", unrolled)
     monkeypatch.setattr(region_affinity, "_prefers_grams", lambda training: grams)
     return RegionAffinityLearning()
 
 
 @pytest.mark.parametrize("grams", [True, False])
 @pytest.mark.parametrize("unrolled", [8, 0])
-def test_rows_in_turn_are_all_at_once(monkeypatch, unrolled, grams):
+def test_blocks_of_rows_equal_all_rows_at_once(monkeypatch, unrolled, grams):
     features = np.random.default_rng(0).normal(size=(2, 24, 16, 4)).astype("float32")
-    whole = in_form(monkeypatch)((features, features))
-    # Of 12 rows of 8 queries for 96 keys, 3 at a time.
-    layer = in_form(monkeypatch, 3 * 8 * 96, unrolled, grams)
-    assert_close(layer((features, features)), keras.ops.convert_to_numpy(whole), 1e-5)
+    at_once = make_layer(monkeypatch)((features, features))
+    # 3 of the 12 rows at a time, with 8 queries each and 96 keys.
+    layer = make_layer(monkeypatch, 3 * 8 * 96, unrolled, grams)
+    assert_close(layer((features, features)), keras.ops.convert_to_numpy(at_once), 1e-5)
 
 
 @pytest.mark.parametrize("grams", [True, False])
-def test_gradients_are_alike_in_every_form(monkeypatch, grams):
+def test_gradients_of_all_implementations_agree(monkeypatch, grams):
     features = np.random.default_rng(0).normal(size=(1, 8, 8, 4)).astype("float32")
     variable = keras.Variable(features)
 
     def gradient(**kwargs):
-        layer = in_form(monkeypatch, **kwargs)
-        (result,) = gradients(
+        layer = make_layer(monkeypatch, **kwargs)
+        (result,) = compute_gradients(
             lambda: keras.ops.sum(keras.ops.square(layer((variable, variable)))),
             [variable],
         )
@@ -155,28 +152,30 @@ def test_gradients_are_alike_in_every_form(monkeypatch, grams):
     assert_close(gradient(scores=1, unrolled=0, grams=grams), gradient(), 1e-3)
 
 
-def test_gradients_are_no_subnormal_numbers():
+def test_gradients_are_never_subnormal():
     x = keras.Variable(np.ones(4), dtype="float32")
     factors = keras.ops.convert_to_tensor([1e-39, -1e-31, 2.0**-96, -2.0], "float32")
 
     def loss():
-        same = region_affinity._without_subnormal_gradients(x.value)
-        return keras.ops.sum(same * factors)
+        identity = region_affinity._without_subnormal_gradients(x.value)
+        return keras.ops.sum(identity * factors)
 
     assert_close(loss(), -2.0, 0)
-    assert_close(gradients(loss, [x])[0], [0, 0, 2.0**-96, -2], 0)
+    assert_close(compute_gradients(loss, [x])[0], [0, 0, 2.0**-96, -2], 0)
 
 
-def test_sure_attention_has_the_gradients_of_the_formula(monkeypatch):
-    # Patches far apart: all that a query does not take is next to zero.
+def test_concentrated_attention_has_exact_gradients(monkeypatch):
+    # Patches differ so much that each query attends to one key and ignores the others.
     features = np.random.default_rng(0).normal(scale=30, size=(1, 16, 16, 8))
     x = keras.Variable(features, dtype="float32")
     layer = RegionAffinityLearning()
 
     def loss():
-        both = x.value, x.value
-        return keras.ops.mean(keras.ops.square(layer(both, training=True)))
+        inputs = x.value, x.value
+        return keras.ops.mean(keras.ops.square(layer(inputs, training=True)))
 
-    actual = gradients(loss, [x])[0]
+    actual = compute_gradients(loss, [x])[0]
     monkeypatch.setattr(region_affinity, "_without_subnormal_gradients", lambda x: x)
-    np.testing.assert_allclose(actual, gradients(loss, [x])[0], rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(
+        actual, compute_gradients(loss, [x])[0], rtol=1e-6, atol=1e-12
+    )

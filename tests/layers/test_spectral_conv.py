@@ -1,19 +1,15 @@
 import keras
 import numpy as np
 import pytest
-from keras.src import testing
 
 from keras_ctsdg.layers import SpectralConv2D
-from tests.common import (
-    assert_close,
-    assert_gradients_reach,
-    assert_signature_is_config,
-    golden_layer,
-    gradients,
-)
+from tests._keras_private import TestCase
+from tests.common import assert_close, assert_signature_is_config
+from tests.golden_files import read_golden_layer
+from tests.gradients import assert_gradients_reach, compute_gradients
 
 
-class SpectralConv2DConformance(testing.TestCase):
+class SpectralConv2DConformance(TestCase):
     def test_layer(self):
         self.run_layer_test(
             SpectralConv2D,
@@ -25,13 +21,13 @@ class SpectralConv2DConformance(testing.TestCase):
         )
 
 
-def golden_start():
-    """The golden numbers, and a layer as it was before their first call.
+def golden_numbers_and_layer():
+    """Return the golden numbers and a layer in the state before their first call.
 
-    The file's `u` and `v` are those after the third call. The first `u` follows
-    from the first call's `v`, which is W'u made a unit vector: W has full row rank.
+    The file has u and v after each call. The initial u follows from the v of the first
+    call, which is W'u scaled to unit length, because W has full row rank.
     """
-    numbers = golden_layer("spectral_conv")
+    numbers = read_golden_layer("spectral_conv")
     kernel = numbers["kernel"].astype("float64")
     matrix = kernel.transpose(3, 2, 0, 1).reshape(kernel.shape[-1], -1)
     u = np.linalg.lstsq(matrix.T, numbers["v_1"].astype("float64"), rcond=None)[0]
@@ -42,7 +38,7 @@ def golden_start():
 
 
 def test_golden_calls():
-    numbers, layer = golden_start()
+    numbers, layer = golden_numbers_and_layer()
     for i in (1, 2, 3):
         output = layer(numbers["input"], training=True)
         assert_close(output, numbers[f"output_{i}"], atol=1e-5)
@@ -53,14 +49,14 @@ def test_golden_calls():
 
 
 def test_golden_gradient():
-    numbers, layer = golden_start()
+    numbers, layer = golden_numbers_and_layer()
     layer.u.assign(numbers["u_2"])
 
     def loss():
         output = layer(numbers["input"], training=True)
         return keras.ops.mean(keras.ops.square(output))
 
-    (gradient,) = gradients(loss, [layer.kernel])
+    (gradient,) = compute_gradients(loss, [layer.kernel])
     assert_close(gradient, numbers["kernel_gradient_of_mean_square"], atol=1e-5)
 
 
@@ -84,17 +80,17 @@ def test_converges_to_the_spectral_norm():
     np.testing.assert_allclose(u @ matrix @ v, np.linalg.norm(matrix, 2), rtol=1e-4)
 
 
-def test_is_of_use_before_it_is_trained():
+def test_initial_sigma_is_of_the_right_magnitude():
     layer = SpectralConv2D(64, 4)
     layer.build((1, 8, 8, 32))
     u, v = (keras.ops.convert_to_numpy(w) for w in (layer.u, layer.v))
     matrix = keras.ops.convert_to_numpy(layer.kernel).transpose(3, 2, 0, 1)
     sigma = u @ matrix.reshape(64, -1) @ v
-    # A random direction's stretch, of the order of the largest.
+    # A random direction is stretched by the same order as the one stretched most.
     assert sigma > 0.5 * np.linalg.norm(matrix.reshape(64, -1), 2)
 
 
-def test_raw_kernel_is_kept():
+def test_raw_kernel_is_not_overwritten():
     layer = SpectralConv2D(4, 3)
     layer.build((1, 8, 8, 3))
     before = keras.ops.convert_to_numpy(layer.kernel)
@@ -102,7 +98,7 @@ def test_raw_kernel_is_kept():
     assert_close(layer.kernel, before, 0)
 
 
-def test_inference_moves_nothing():
+def test_inference_updates_no_weight():
     layer = SpectralConv2D(4, 3)
     layer.build((1, 8, 8, 3))
     before = layer.get_weights()
@@ -112,7 +108,7 @@ def test_inference_moves_nothing():
 
 
 def test_norm_stays_exact_in_half_precision():
-    numbers, layer = golden_start()
+    numbers, layer = golden_numbers_and_layer()
     half = SpectralConv2D(8, 4, strides=2, padding=1, dtype="mixed_float16")
     half.build(numbers["input"].shape)
     half.set_weights(layer.get_weights())
@@ -136,8 +132,13 @@ def test_signature_is_config():
 
 @pytest.mark.parametrize("name", ["filters", "kernel_size", "strides"])
 def test_bad_arguments(name):
-    with pytest.raises(ValueError, match=f"Received: .*{name}=0"):
+    with pytest.raises(ValueError, match=f"`{name}` must be .* Received: {name}=0"):
         SpectralConv2D(**{"filters": 4, "kernel_size": 3, "strides": 1, name: 0})
+
+
+def test_bad_padding():
+    with pytest.raises(ValueError, match="Received: padding=-1"):
+        SpectralConv2D(4, 3, padding=-1)
 
 
 def test_bad_inputs():

@@ -1,14 +1,15 @@
 import keras
 import numpy as np
 import pytest
-from keras.src import testing
 
 from keras_ctsdg.layers import BilinearUpSampling2D
 from keras_ctsdg.layers.upsampling import resize_aligned
-from tests.common import assert_close, assert_signature_is_config, gradients
+from tests._keras_private import TestCase
+from tests.common import assert_close, assert_signature_is_config
+from tests.gradients import compute_gradients
 
 
-class BilinearUpSampling2DConformance(testing.TestCase):
+class BilinearUpSampling2DConformance(TestCase):
     def test_half_pixel(self):
         self.run_conformance("half_pixel")
 
@@ -22,7 +23,7 @@ class BilinearUpSampling2DConformance(testing.TestCase):
             input_shape=(2, 4, 3, 5),
             expected_output_shape=(2, 8, 6, 5),
             expected_num_trainable_weights=0,
-            run_training_check=False,  # Keras trains weights, and it has none.
+            run_training_check=False,  # The layer has no weights.
         )
 
 
@@ -64,7 +65,7 @@ def test_compiled_and_unknown_sizes(alignment):
     assert_close(BilinearUpSampling2D(alignment)(x), model.predict(x, verbose=0), 1e-5)
 
 
-def test_halving_keeps_the_corners():
+def test_aligned_halving_keeps_the_corners():
     x = np.random.default_rng(0).normal(size=(1, 8, 6, 2)).astype("float32")
     half = keras.ops.convert_to_numpy(resize_aligned(x, 4, 3))
     assert half.shape == (1, 4, 3, 2)
@@ -75,8 +76,8 @@ def test_halving_keeps_the_corners():
 def test_gradient_reaches_the_input(alignment):
     variable = keras.Variable(np.ones((1, 3, 4, 1)))
     layer = BilinearUpSampling2D(alignment)
-    (gradient,) = gradients(lambda: keras.ops.sum(layer(variable)), [variable])
-    # Weights of a row sum to 1, so 48 outputs share 48 among the inputs.
+    (gradient,) = compute_gradients(lambda: keras.ops.sum(layer(variable)), [variable])
+    # The weights of each of the 48 outputs sum to 1.
     assert (gradient > 0).all()
     assert gradient.sum() == pytest.approx(48, rel=1e-5)
 

@@ -5,11 +5,11 @@ import pytest
 from keras_ctsdg.models import Discriminator
 from tests.common import (
     assert_close,
-    assert_gradients_reach,
     assert_signature_is_config,
     random_batch,
     to_numpy,
 )
+from tests.gradients import assert_gradients_reach
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,8 @@ def discriminator():
     return Discriminator(filters=8)
 
 
-def fake(batch):
+def as_fake(batch):
+    """Return the inputs of a filled image, which has no edge."""
     return {key: batch[key] for key in ("image", "gray")}
 
 
@@ -33,26 +34,26 @@ def test_outputs(discriminator):
     assert outputs["edge_logits"].shape == (2, 128, 256, 1)
 
 
-def test_a_fake_is_judged_by_the_edge_it_detects(discriminator):
+def test_fake_image_is_scored_with_detected_edge(discriminator):
     batch = random_batch()
-    judged = discriminator(fake(batch))
-    detected = to_numpy(keras.ops.sigmoid(judged["edge_logits"]))
-    given = discriminator(batch | {"edge": detected})
-    assert_close(judged["patch_logits"], to_numpy(given["patch_logits"]), 1e-6)
+    outputs = discriminator(as_fake(batch))
+    detected = to_numpy(keras.ops.sigmoid(outputs["edge_logits"]))
+    expected = discriminator(batch | {"edge": detected})
+    assert_close(outputs["patch_logits"], to_numpy(expected["patch_logits"]), 1e-6)
 
 
-def test_a_real_one_is_judged_by_the_edge_it_comes_with(discriminator):
+def test_real_image_is_scored_with_given_edge(discriminator):
     batch = random_batch()
     real = to_numpy(discriminator(batch))
-    judged = to_numpy(discriminator(fake(batch)))
-    difference = np.abs(real["patch_logits"] - judged["patch_logits"])
-    # Texture's opinion does not depend on the edge, structure's does.
+    fake = to_numpy(discriminator(as_fake(batch)))
+    difference = np.abs(real["patch_logits"] - fake["patch_logits"])
+    # Only the structure branch sees the edge.
     assert difference[..., 0].max() == 0
     assert difference[..., 1].max() > 0
-    np.testing.assert_allclose(real["edge_logits"], judged["edge_logits"], atol=1e-6)
+    np.testing.assert_allclose(real["edge_logits"], fake["edge_logits"], atol=1e-6)
 
 
-def test_predicts(discriminator):
+def test_predict_returns_the_outputs_of_a_call(discriminator):
     batch = random_batch()
     batch.pop("mask")
     predicted = discriminator.predict(batch, verbose=0)
@@ -60,11 +61,12 @@ def test_predicts(discriminator):
     assert_close(predicted["patch_logits"], expected["patch_logits"], 1e-5)
 
 
-def test_training_moves_statistics_and_power_iterations(discriminator):
+def test_training_updates_statistics_and_power_iterations(discriminator):
     before = [to_numpy(v.value) for v in discriminator.non_trainable_variables]
-    for _ in range(2):  # The first v follows from the first u: it stays at first.
+    # The first step computes the same v that the initializer did, so take two.
+    for _ in range(2):
         discriminator(random_batch(), training=True)
-    # Of a single filter u is 1 and v the kernel's direction: they stay for good.
+    # With a single filter, u is 1 and v the normalized kernel in every step.
     for variable, old in zip(
         discriminator.non_trainable_variables, before, strict=True
     ):
@@ -76,8 +78,8 @@ def test_gradients_reach_every_weight(discriminator):
     batch = random_batch()
 
     def loss():
-        # Not in training mode: batch norm takes what a bias before it adds.
-        outputs = discriminator(fake(batch))
+        # In training mode, batch normalization removes the bias before it.
+        outputs = discriminator(as_fake(batch))
         return sum(keras.ops.mean(keras.ops.square(x)) for x in outputs.values())
 
     assert_gradients_reach(loss, discriminator.trainable_variables)

@@ -2,15 +2,17 @@ import keras
 import numpy as np
 import pytest
 
+from keras_ctsdg.conventions import Upsampling
 from keras_ctsdg.models import Discriminator, Generator
+from keras_ctsdg.models._initializers import skip_initialization
 from tests.common import (
     NETWORK_INPUTS,
     assert_close,
-    assert_gradients_reach,
     assert_signature_is_config,
     random_batch,
     to_numpy,
 )
+from tests.gradients import assert_gradients_reach
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +38,17 @@ def test_outputs(generator):
     assert 0 <= outputs["projected_edge"].min() <= outputs["projected_edge"].max() <= 1
 
 
-def test_the_picture_alone(generator, monkeypatch):
+def test_call_for_image_skips_the_projections(generator, monkeypatch):
     batch = random_batch(2)
-    whole = generator(batch)["image"]
+    expected = to_numpy(generator(batch)["image"])
     projection = generator.get_layer("projected_image_conv_1")
     monkeypatch.setattr(projection, "call", lambda x: pytest.fail("not needed"))
-    assert_close(generator.call_for_image(batch), to_numpy(whole), 1e-6)
+    assert_close(generator.call_for_image(batch), expected, 1e-6)
     with pytest.raises(ValueError, match="Received"):
         generator.call_for_image({"image": batch["image"]})
 
 
-def test_takes_sizes_unknown_when_built(generator):
+def test_takes_any_size_if_none_is_given(generator):
     assert generator.input["image"].shape == (None, None, None, 3)
     outputs = generator.predict_on_batch(random_batch(1, 128, 256))
     assert outputs["image"].shape == (1, 128, 256, 3)
@@ -59,34 +61,64 @@ def test_fixed_size():
     assert outputs["image"].shape == (1, 128, 256, 3)
 
 
-def test_does_not_see_into_the_hole(generator):
+def test_values_in_the_hole_are_ignored(generator):
     batch = random_batch()
-    spoiled = dict(batch)
+    changed = dict(batch)
     for key in ("image", "gray", "edge"):
-        spoiled[key] = np.where(batch["mask"] == 1, 0.7, batch[key]).astype("float32")
-    outputs, others = map(generator.predict_on_batch, (batch, spoiled))
+        changed[key] = np.where(batch["mask"] == 1, 0.7, batch[key]).astype("float32")
+    outputs, others = map(generator.predict_on_batch, (batch, changed))
     for key in outputs:
         np.testing.assert_allclose(outputs[key], others[key], atol=1e-6)
 
 
-def test_sees_all_outside_the_hole(generator):
+def test_all_values_outside_the_hole_are_used(generator):
     batch = random_batch()
-    picture = generator.predict_on_batch(batch)["image"]
+    image = generator.predict_on_batch(batch)["image"]
     for key in ("image", "gray", "edge"):
         changed = batch | {key: batch[key] * (1 - 0.9 * (1 - batch["mask"]))}
         other = generator.predict_on_batch(changed)["image"]
-        assert np.abs(other - picture).max() > 0, key
+        assert np.abs(other - image).max() > 0, key
 
 
-def test_upsampling_is_heeded(generator):
+def test_upsampling_changes_the_output(generator):
     aligned = Generator(filters=8, upsampling="align_corners")
     aligned.set_weights(generator.get_weights())
     batch = random_batch()
-    pictures = [g.predict_on_batch(batch)["image"] for g in (aligned, generator)]
-    assert np.abs(pictures[0] - pictures[1]).max() > 1e-6
+    images = [g.predict_on_batch(batch)["image"] for g in (aligned, generator)]
+    assert np.abs(images[0] - images[1]).max() > 1e-6
 
 
-def test_logits_are_those_of_the_edge(generator):
+def test_upsampling_of_the_enum_is_saved_as_str():
+    config = Generator(filters=4, upsampling=Upsampling.ALIGN_CORNERS).get_config()
+    assert config["upsampling"] == "align_corners"
+    assert type(config["upsampling"]) is str
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "gigabytes"),
+    [
+        # Features take 12 * 64 * 256 * 256 floats; the attention takes at least
+        # 8 * 2**21 floats.
+        (256, 256, 4 * (50_331_648 + 16_777_216) / 1e9),
+        # Two rows of 256 queries attend to 256 * 256 positions: 8 * 33,554,432 floats.
+        (1024, 1024, 4 * (805_306_368 + 268_435_456) / 1e9),
+    ],
+)
+def test_memory_estimate(height, width, gigabytes):
+    with skip_initialization():
+        generator = Generator(filters=64)
+    assert generator.estimate_memory(height, width) == pytest.approx(gigabytes)
+
+
+def test_memory_estimate_of_narrow_and_oblong():
+    generator = Generator(filters=8)
+    # The attention has 2 rows of 32 queries and 256 * 32 positions, fewer scores than
+    # its minimum of 2**21.
+    expected = 4 * (12 * 8 * 1024 * 128 + 8 * 2**21) / 1e9
+    assert generator.estimate_memory(1024, 128) == pytest.approx(expected)
+
+
+def test_call_with_logits_returns_the_logits_of_the_edge(generator):
     batch = random_batch()
     outputs = generator.call_with_logits(batch)
     expected = to_numpy(outputs["projected_edge"])
@@ -97,7 +129,7 @@ def test_gradients_reach_every_weight(generator):
     fusion = generator.get_layer("gated_fusion")
     fusion.structure_gamma.assign(0.5)
     fusion.texture_gamma.assign(0.5)
-    # Two: at the bottleneck batch norm has nothing to tell from a single pixel.
+    # The bottleneck has one pixel per image, so batch normalization needs two images.
     batch = random_batch(2)
 
     def loss():
@@ -126,7 +158,7 @@ def test_config(generator):
     assert [v.path for v in revived.weights] == [v.path for v in generator.weights]
 
 
-def test_mixed_precision_keeps_pictures_in_float32():
+def test_outputs_are_float32_under_mixed_precision():
     generator = Generator(filters=8, dtype="mixed_bfloat16")
     assert generator.get_layer("texture_encoder_1").compute_dtype == "bfloat16"
     assert generator.get_layer("texture_encoder_1").variable_dtype == "float32"
@@ -142,7 +174,8 @@ def test_mixed_precision_keeps_pictures_in_float32():
         ({"image_shape": (128, 128)}, r"image_shape=\(128, 128\)"),
         ({"filters": 6}, "filters=6"),
         ({"filters": 0}, "filters=0"),
-        ({"upsampling": "nearest"}, "alignment='nearest'"),
+        ({"upsampling": "nearest"}, "upsampling='nearest'"),
+        ({"upsampling": None}, "upsampling=None"),
     ],
 )
 def test_bad_arguments(arguments, received):
@@ -166,9 +199,10 @@ def test_bad_inputs(generator, key):
 
 
 @pytest.mark.parametrize("network", [Generator, Discriminator])
-def test_dtype_is_the_networks_and_is_saved(network):
-    made = network(filters=8, dtype="mixed_bfloat16")
-    assert made.dtype_policy.name == "mixed_bfloat16"
-    again = network.from_config(made.get_config())
-    assert again.dtype_policy.name == "mixed_bfloat16"
-    assert again.layers[-1].dtype_policy.name == made.layers[-1].dtype_policy.name
+def test_dtype_is_kept_and_saved(network):
+    original = network(filters=8, dtype="mixed_bfloat16")
+    assert original.dtype_policy.name == "mixed_bfloat16"
+    revived = network.from_config(original.get_config())
+    assert revived.dtype_policy.name == "mixed_bfloat16"
+    policies = [x.layers[-1].dtype_policy.name for x in (original, revived)]
+    assert policies[0] == policies[1]

@@ -1,23 +1,60 @@
+import threading
+
 import numpy as np
 import pytest
 
 from keras_ctsdg.models import Discriminator, Generator
-from keras_ctsdg.models._initializers import blank
+from keras_ctsdg.models._initializers import random_normal, skip_initialization
+from tests.common import to_numpy
 
 
 @pytest.mark.parametrize("network", [Generator, Discriminator])
-def test_blank_networks(network):
-    with blank():
+def test_kernels_are_zero_where_initialization_is_skipped(network):
+    with skip_initialization():
         kernels = [w for w in network(filters=8).get_weights() if w.ndim == 4]
-    # But the edge detector's four, which are small.
-    zero = sum(not kernel.any() for kernel in kernels)
-    assert len(kernels) - zero == (0 if network is Generator else 4)
+    zeros = sum(not kernel.any() for kernel in kernels)
+    # The four kernels of the edge detector are small and always initialized.
+    assert len(kernels) - zeros == (0 if network is Generator else 4)
     for kernel in network(filters=8).get_weights():
         assert kernel.ndim < 4 or kernel.any()
 
 
-def test_blank_ends_with_its_block():
-    with pytest.raises(RuntimeError), blank():
+def test_skipping_ends_with_its_block():
+    with pytest.raises(RuntimeError), skip_initialization():
         raise RuntimeError
     weights = Generator(filters=8).get_weights()
     assert np.std(weights[0]) == pytest.approx(0.02, rel=0.1)
+
+
+def test_blocks_can_be_nested():
+    with skip_initialization():
+        with skip_initialization():
+            pass
+        assert not to_numpy(random_normal(1.0)((2, 2))).any()
+
+
+def test_threads_do_not_see_each_others_skipping():
+    """Two threads meet while one of them skips the initialization."""
+    barrier = threading.Barrier(2, timeout=60)
+    initializers = {}
+
+    def create_skipped():
+        with skip_initialization():
+            barrier.wait()
+            initializers["skipped"] = random_normal(1.0)
+            barrier.wait()
+
+    def create_random():
+        barrier.wait()
+        initializers["random"] = random_normal(1.0)
+        barrier.wait()
+
+    threads = [
+        threading.Thread(target=target) for target in (create_skipped, create_random)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    names = {key: type(value).__name__ for key, value in initializers.items()}
+    assert names == {"skipped": "Zeros", "random": "RandomNormal"}

@@ -6,13 +6,8 @@ import pytest
 from keras_ctsdg.checkpoints.name_maps import vgg16_names
 from keras_ctsdg.convert import load_torchvision_vgg16
 from keras_ctsdg.models import VGG16Features
-from tests.common import (
-    assert_close,
-    assert_signature_is_config,
-    source_state,
-    to_numpy,
-    write_torch,
-)
+from tests.checkpoint_writers import random_source_state, write_torch
+from tests.common import assert_close, assert_signature_is_config, to_numpy
 
 
 def test_features():
@@ -30,7 +25,7 @@ def test_is_frozen():
 
 
 def test_imagenet_weights_are_those_of_keras_hub(monkeypatch):
-    """The preset is not to be had here: a KerasHub backbone stands in for it."""
+    """Without a network, a KerasHub backbone takes the place of the preset."""
     import keras_hub
 
     backbone = keras_hub.models.VGGBackbone(
@@ -56,16 +51,14 @@ def test_imagenet_weights_are_those_of_keras_hub(monkeypatch):
         assert_close(ours, keras.ops.convert_to_numpy(expected), 1e-5)
 
 
-def test_without_a_network_the_ways_out_are_named(monkeypatch):
+def test_failed_download_names_the_alternatives(monkeypatch):
     import keras_hub
 
     def from_preset(name):
         raise ConnectionError(name)
 
     monkeypatch.setattr(keras_hub.models.VGGBackbone, "from_preset", from_preset)
-    with pytest.raises(
-        OSError, match="Three ways out: connect .*weights=.*perceptual_network"
-    ):
+    with pytest.raises(OSError, match="Connect .*weights=.*perceptual_network"):
         VGG16Features()
 
 
@@ -78,12 +71,12 @@ def test_config():
 
 # === Other sources ===
 
-PICTURE = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype("float32")
+IMAGE = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype("float32")
 
 
 @pytest.fixture(scope="module")
 def application():
-    """As `keras.applications` has it, with random weights and biases."""
+    """A model of `keras.applications` with random kernels and biases."""
     keras.utils.set_random_seed(1)
     model = keras.applications.VGG16(
         weights=None, include_top=False, input_shape=(None, None, 3)
@@ -95,28 +88,28 @@ def application():
     return model
 
 
-def pooled(model, picture):
+def pooled_features(model, image):
     outputs = [model.get_layer(f"block{i}_pool").output for i in (1, 2, 3)]
-    return to_numpy(keras.Model(model.input, outputs)(picture))
+    return to_numpy(keras.Model(model.input, outputs)(image))
 
 
 def assert_features(vgg, expected):
-    for ours, theirs in zip(vgg(PICTURE), expected, strict=True):
+    for ours, theirs in zip(vgg(IMAGE), expected, strict=True):
         assert_close(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
-def saved_whole(model, folder):
+def save_model(model, folder):
     model.save(folder / "vgg16.keras")
     return folder / "vgg16.keras"
 
 
-def saved_weights(model, folder):
+def save_weights(model, folder):
     model.save_weights(folder / "vgg16.weights.h5")
     return str(folder / "vgg16.weights.h5")
 
 
-def saved_as_applications_are(model, folder):
-    """The layout of the files that `keras.applications` fetches."""
+def save_like_applications(model, folder):
+    """Write a file in the layout of those that `keras.applications` downloads."""
     with h5py.File(folder / "vgg16_weights_tf.h5", "w") as file:
         for layer in model.layers:
             group = file.create_group(layer.name)
@@ -127,12 +120,12 @@ def saved_as_applications_are(model, folder):
 
 @pytest.mark.parametrize(
     "source",
-    [lambda m, _: m, saved_whole, saved_weights, saved_as_applications_are],
+    [lambda m, _: m, save_model, save_weights, save_like_applications],
 )
-def test_keras_applications_see_caffes_pictures(application, source, tmp_path):
-    expected = pooled(
+def test_keras_applications_see_levels_minus_mean(application, source, tmp_path):
+    expected = pooled_features(
         application,
-        keras.applications.vgg16.preprocess_input((PICTURE + 1) * 127.5),
+        keras.applications.vgg16.preprocess_input((IMAGE + 1) * 127.5),
     )
     vgg = VGG16Features(source(application, tmp_path))
     assert vgg.input_scaling == "caffe"
@@ -144,36 +137,36 @@ def test_keras_applications_see_caffes_pictures(application, source, tmp_path):
     assert_features(VGG16Features(vgg), expected)
 
 
-def test_keras_cv_sees_pictures_in_0_to_1(application):
-    """KerasCV's class in name alone: what it holds has the same layers."""
+def test_keras_cv_sees_images_in_0_to_1(application):
+    """A class with the name of KerasCV's, which has the same layers."""
     kind = type("VGG16Backbone", (keras.Model,), {"__module__": "keras_cv.src.models"})
     backbone = kind(application.input, application.output)
     vgg = VGG16Features(backbone)
     assert vgg.input_scaling == "unit"
-    assert_features(vgg, pooled(application, (PICTURE + 1) / 2))
+    assert_features(vgg, pooled_features(application, (IMAGE + 1) / 2))
 
 
-def test_torchvision_sees_pictures_as_they_are(tmp_path):
+def test_torchvision_sees_images_as_they_are(tmp_path):
     vgg = VGG16Features(weights=None)
-    state = source_state(vgg, vgg16_names())
+    state = random_source_state(vgg, vgg16_names())
     deeper = {"features.28.weight": np.zeros((512, 512, 3, 3), "float32")}
     path = write_torch(tmp_path / "vgg16-397923af.pth", **state, **deeper)
     read = VGG16Features(str(path))
     assert read.input_scaling == "as_is"
     load_torchvision_vgg16(vgg, state)
-    assert_features(read, to_numpy(vgg(PICTURE)))
+    assert_features(read, to_numpy(vgg(IMAGE)))
 
 
-def test_scaling_may_be_said(application):
+def test_input_scaling_can_be_given(application):
     vgg = VGG16Features(application, input_scaling="as_is")
-    assert_features(vgg, pooled(application, PICTURE))
+    assert_features(vgg, pooled_features(application, IMAGE))
     with pytest.raises(ValueError, match="Received: input_scaling='bytes'"):
         VGG16Features(weights=None, input_scaling="bytes")
 
 
-def test_other_networks_are_refused(tmp_path):
+def test_other_networks_are_rejected(tmp_path):
     other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)])
-    for source in (other, saved_whole(other, tmp_path), saved_weights(other, tmp_path)):
+    for source in (other, save_model(other, tmp_path), save_weights(other, tmp_path)):
         with pytest.raises(ValueError, match="missing: block1_conv1/kernel"):
             VGG16Features(source)
     (tmp_path / "damaged.keras").write_bytes(b"PK")

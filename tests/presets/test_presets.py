@@ -43,10 +43,10 @@ def networks_of(model):
     return model.generator, model.discriminator
 
 
-# === From anywhere ===
+# === Sources ===
 
 
-def test_a_folder_holds_all_that_is_needed(model, prediction, tmp_path):
+def test_a_folder_is_complete(model, prediction, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     names = {path.name for path in (tmp_path / "preset").iterdir()}
     assert names == {"README.md", "config.json", "metadata.json", "model.weights.h5"}
@@ -55,11 +55,11 @@ def test_a_folder_holds_all_that_is_needed(model, prediction, tmp_path):
     assert_equal_weights(networks_of(revived), networks_of(model))
     filled = revived.predict_on_batch(random_batch())
     np.testing.assert_allclose(filled, prediction, atol=1e-6)
-    # The format is Keras': its own loader takes the folder.
+    # Keras' own loader can read the folder, too.
     assert isinstance(keras.saving.load_model(tmp_path / "preset"), keras_ctsdg.CTSDG)
 
 
-def test_a_name(model, home):
+def test_loads_by_name(model, home):
     model.save_to_preset(home / "mine", with_discriminator=False)
     entry = keras_ctsdg.list_presets()["mine"]
     assert entry["installed"]
@@ -71,8 +71,8 @@ def test_a_name(model, home):
     assert_equal_weights([revived.generator], [model.generator])
 
 
-def test_a_trained_file(tmp_path):
-    """Its optimizers and perceptual network are left where they are."""
+def test_loads_a_trained_file(tmp_path):
+    """Its optimizers and perceptual network are not loaded."""
     trained = keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
     vgg = keras_ctsdg.models.VGG16Features(weights=None)
     trained.compile(perceptual_network=vgg)
@@ -84,8 +84,8 @@ def test_a_trained_file(tmp_path):
     revived.compile(perceptual_network=vgg)
 
 
-def test_hugging_face(model, monkeypatch, tmp_path):
-    """From a cache, as the hub's client keeps it."""
+def test_loads_from_hugging_face(model, monkeypatch, tmp_path):
+    """The client of the hub finds the files in its cache."""
     cached = tmp_path / "hub" / "models--owner--faces"
     model.save_to_preset(cached / "snapshots" / "abc")
     (cached / "refs").mkdir()
@@ -98,7 +98,7 @@ def test_hugging_face(model, monkeypatch, tmp_path):
         keras_ctsdg.from_preset("hf://owner/none")
 
 
-def test_kaggle(model, monkeypatch, tmp_path):
+def test_loads_from_kaggle(model, monkeypatch, tmp_path):
     cached = tmp_path / "models" / "owner" / "faces" / "keras" / "small"
     model.save_to_preset(cached / "1")
     (cached / "1.complete").touch()
@@ -112,7 +112,7 @@ def test_kaggle(model, monkeypatch, tmp_path):
 # === Options ===
 
 
-def test_dtype_is_of_both_networks(model, tmp_path):
+def test_dtype_is_set_for_both_networks(model, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     revived = keras_ctsdg.from_preset(tmp_path / "preset", dtype="mixed_bfloat16")
     policies = [x.dtype_policy.name for x in (revived, *networks_of(revived))]
@@ -120,7 +120,7 @@ def test_dtype_is_of_both_networks(model, tmp_path):
     assert_equal_weights(networks_of(revived), networks_of(model))
 
 
-def test_architecture_alone(model, tmp_path):
+def test_architecture_without_weights(model, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     keras.utils.set_random_seed(2)
     random = keras_ctsdg.from_preset(tmp_path / "preset", load_weights=False)
@@ -128,7 +128,7 @@ def test_architecture_alone(model, tmp_path):
     assert (kernels[0] != kernels[1]).any()
 
 
-def test_generator_alone(model, tmp_path):
+def test_generator_without_discriminator(model, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     revived = keras_ctsdg.from_preset(tmp_path / "preset", with_discriminator=False)
     assert revived.discriminator is None
@@ -137,22 +137,22 @@ def test_generator_alone(model, tmp_path):
         revived.compile()
 
 
-def test_half_the_size(model, prediction, tmp_path):
-    model.save_to_preset(tmp_path / "whole")
+def test_float16_has_half_the_size(model, prediction, tmp_path):
+    model.save_to_preset(tmp_path / "full")
     model.save_to_preset(tmp_path / "half", dtype="float16")
-    whole, half = (
+    full, half = (
         (tmp_path / name / "model.weights.h5").stat().st_size
-        for name in ("whole", "half")
+        for name in ("full", "half")
     )
-    # Of a narrow network biases, statistics and the format's headers weigh more.
-    assert half < 0.62 * whole
+    # In a narrow network, biases, statistics and headers are a larger part.
+    assert half < 0.62 * full
     revived = keras_ctsdg.from_preset(tmp_path / "half")
     assert revived.generator.get_weights()[0].dtype == "float32"
     filled = revived.predict_on_batch(random_batch())
     np.testing.assert_allclose(filled, prediction, atol=2e-2)
 
 
-def test_step_and_card(model, home):
+def test_metadata_and_card(model, home):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.compile()
@@ -170,7 +170,7 @@ def test_step_and_card(model, home):
 # === Errors ===
 
 
-def test_what_is_not_installed_says_where_it_is():
+def test_missing_preset_error_says_where_to_get_it():
     with pytest.raises(FileNotFoundError) as error:
         keras_ctsdg.from_preset("celeba")
     lines = str(error.value).splitlines()
@@ -187,17 +187,17 @@ def test_what_is_not_installed_says_where_it_is():
 @pytest.mark.parametrize(
     ("preset", "message"),
     [
-        ("celebb", r"known are \['celeba'\].*Received: preset='celebb'"),
+        ("celebb", r"one of \['celeba'\].*Received: preset='celebb'"),
         ("none/at/all", "Received: preset=none/at/all"),
         (3, "Received: preset=3 of type int"),
     ],
 )
-def test_unknown_presets(preset, message):
+def test_unknown_presets_are_rejected(preset, message):
     with pytest.raises(ValueError, match=message):
         keras_ctsdg.from_preset(preset)
 
 
-def test_folders_of_something_else(model, tmp_path):
+def test_folders_without_a_preset_are_rejected(model, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="without config.json and model.weights.h5"):
         keras_ctsdg.from_preset(tmp_path / "empty")
@@ -208,7 +208,7 @@ def test_folders_of_something_else(model, tmp_path):
             keras_ctsdg.from_preset(tmp_path / "preset")
 
 
-def test_files_of_something_else(model, tmp_path):
+def test_files_of_other_models_are_rejected(model, tmp_path):
     dense = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     dense.save(tmp_path / "dense.keras")
     model.generator.save(tmp_path / "generator.keras")
@@ -218,7 +218,7 @@ def test_files_of_something_else(model, tmp_path):
 
 
 def test_code_in_a_file_is_not_run(model, tmp_path):
-    """A function in place of a policy's name."""
+    """The file has a function where the dtype policy belongs."""
     model.save(tmp_path / "model.keras")
     with zipfile.ZipFile(tmp_path / "model.keras") as archive:
         config = json.loads(archive.read("config.json"))
@@ -233,15 +233,17 @@ def test_code_in_a_file_is_not_run(model, tmp_path):
         keras_ctsdg.from_preset(tmp_path / "hostile.keras")
 
 
-def test_damaged_weights(model, tmp_path):
+def test_damaged_weights_are_rejected(model, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     weights = tmp_path / "preset" / "model.weights.h5"
     weights.write_bytes(weights.read_bytes()[:-100_000])
-    with pytest.raises(ValueError, match="weights can't be loaded.*Received: .*preset"):
+    with pytest.raises(
+        ValueError, match="weights cannot be loaded.*Received: .*preset"
+    ):
         keras_ctsdg.from_preset(tmp_path / "preset")
 
 
-def test_a_config_too_wide_for_its_weights_takes_no_memory(model, tmp_path):
+def test_config_wider_than_its_weights_is_not_allocated(model, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     path = tmp_path / "preset" / "config.json"
     config = json.loads(path.read_text())
@@ -251,7 +253,7 @@ def test_a_config_too_wide_for_its_weights_takes_no_memory(model, tmp_path):
         keras_ctsdg.from_preset(tmp_path / "preset")
 
 
-def test_saving_overwrites_only_presets_and_only_when_asked(model, tmp_path):
+def test_saving_overwrites_only_presets_and_only_on_request(model, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     with pytest.raises(ValueError, match="Received: folder=.*overwrite=False"):
         model.save_to_preset(tmp_path / "preset")
@@ -262,7 +264,7 @@ def test_saving_overwrites_only_presets_and_only_when_asked(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["preset"]
 
 
-def test_numbers_beyond_float16_are_refused(tmp_path):
+def test_values_beyond_float16_are_rejected(tmp_path):
     large = keras_ctsdg.CTSDG(Generator(filters=8))
     large.generator.weights[0].assign(large.generator.weights[0] + 1e5)
     with pytest.raises(ValueError, match="within 65504 .*Received: up to"):

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import keras_ctsdg
-from keras_ctsdg.models import Discriminator, Generator
 from keras_ctsdg.training.callbacks import (
     FineTuning,
     GracefulInterrupt,
@@ -16,58 +14,56 @@ from keras_ctsdg.training.callbacks import (
     SampleGrid,
     Throughput,
 )
-from tests.common import TRACES, random_batch, to_numpy
+from tests.common import random_batch, to_numpy
+from tests.training.common import make_model
+
+# === FineTuning ===
 
 
-@pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(1)
-    model = keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8))
-    compile_quietly(model)
-    return model
-
-
-def compile_quietly(model, **kwargs):
-    with pytest.warns(UserWarning, match="without the perceptual"):
-        model.compile(run_eagerly=TRACES, **kwargs)
-
-
-def statistics(network):
+def moving_statistics(network):
     return [to_numpy(v.value) for v in network.weights if "/moving_" in v.path]
 
 
-class Watch(keras.callbacks.Callback):
-    """What moved in each epoch."""
+class RecordChanges(keras.callbacks.Callback):
+    """Records whether the generator's moving statistics, its scales and the
+    discriminator's moving statistics changed in each epoch."""
 
     def __init__(self):
         super().__init__()
-        self.moved = []
+        self.changes = []
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.before = self.look()
+        self.before = self.read_groups()
 
     def on_epoch_end(self, epoch, logs=None):
-        pairs = zip(self.before, self.look(), strict=True)
-        self.moved.append(
-            [any((x != y).any() for x, y in zip(*pair, strict=True)) for pair in pairs]
+        groups = zip(self.before, self.read_groups(), strict=True)
+        self.changes.append(
+            [
+                any((x != y).any() for x, y in zip(*group, strict=True))
+                for group in groups
+            ]
         )
 
-    def look(self):
+    def read_groups(self):
         generator = self.model.generator
         scales = [
             to_numpy(v.value)
             for v in generator.trainable_variables
             if "/gamma" in v.path
         ]
-        return statistics(generator), scales, statistics(self.model.discriminator)
+        return (
+            moving_statistics(generator),
+            scales,
+            moving_statistics(self.model.discriminator),
+        )
 
 
-def test_fine_tuning_keeps_statistics_and_trains_the_rest(model):
-    watch = Watch()
-    model.fit(
-        random_batch(2), epochs=3, verbose=0, callbacks=[FineTuning(1, 4e-5), watch]
-    )
-    assert watch.moved == [[True, True, True], [False, True, True], [False, True, True]]
+def test_fine_tuning_freezes_statistics_and_trains_the_rest():
+    model = make_model()
+    recorder = RecordChanges()
+    callbacks = [FineTuning(1, 4e-5), recorder]
+    model.fit(random_batch(2), epochs=3, verbose=0, callbacks=callbacks)
+    assert recorder.changes == [[True, True, True]] + 2 * [[False, True, True]]
     rates = [
         float(to_numpy(optimizer.learning_rate.value))
         for optimizer in (model.generator_optimizer, model.discriminator_optimizer)
@@ -76,13 +72,10 @@ def test_fine_tuning_keeps_statistics_and_trains_the_rest(model):
     assert FineTuning(1, 4e-5, 1e-5).discriminator_learning_rate == 1e-5
 
 
-def test_freezing_is_saved(model, tmp_path):
-    compile_quietly(model, freeze_batch_norm=True)
-    model.save(tmp_path / "model.keras")
-    revived = keras.saving.load_model(tmp_path / "model.keras")
-    assert revived.freeze_batch_norm
-    compile_quietly(model)
-    assert not model.freeze_batch_norm
+def test_freezing_is_saved(tmp_path):
+    make_model(freeze_batch_norm=True).save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").freeze_batch_norm
+    assert not make_model().freeze_batch_norm
 
 
 def test_fine_tuning_refuses_bad_arguments():
@@ -90,23 +83,26 @@ def test_fine_tuning_refuses_bad_arguments():
         FineTuning(-1)
 
 
-def test_sheets(model, tmp_path):
+# === SampleGrid ===
+
+
+def test_sample_grid_is_written(small_model, tmp_path):
     batch = random_batch(2)
-    model.fit(
-        random_batch(2),
-        epochs=4,
-        verbose=0,
-        callbacks=[SampleGrid(tmp_path / "new", batch, every=2)],
-    )
-    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    folder = tmp_path / "new"
+    callbacks = [SampleGrid(folder, batch, every=2)]
+    small_model.fit(batch, epochs=4, verbose=0, callbacks=callbacks)
+    names = sorted(path.name for path in folder.iterdir())
     assert names == ["epoch_0002.png", "epoch_0004.png"]
-    with Image.open(tmp_path / "new" / names[0]) as sheet:
-        assert sheet.size == (3 * 136 + 8, 2 * 136 + 20)
-        truth = np.asarray(sheet)[20:148, 8 + 2 * 136 : 136 + 2 * 136]
+    with Image.open(folder / names[0]) as grid:
+        assert grid.size == (3 * 136 + 8, 2 * 136 + 20)
+        target = np.asarray(grid)[20:148, 8 + 2 * 136 : 136 + 2 * 136]
     expected = np.rint((batch["image"][0] + 1) * 127.5)
-    np.testing.assert_array_equal(truth, expected)
+    np.testing.assert_array_equal(target, expected)
     with pytest.raises(ValueError, match="Received: every=0"):
         SampleGrid(tmp_path, batch, every=0)
+
+
+# === Throughput ===
 
 
 def test_throughput_leaves_out_the_first_step(monkeypatch):
@@ -114,12 +110,12 @@ def test_throughput_leaves_out_the_first_step(monkeypatch):
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     callback = Throughput(batch_size=6)
     callback.on_epoch_begin(0)
-    shown = []
+    rates = []
     for i in range(3):
         logs = {}
         callback.on_train_batch_end(i, logs)
-        shown.append(logs.get("images_per_second"))
-    assert shown == [None, 3.0, 3.0]
+        rates.append(logs.get("images_per_second"))
+    assert rates == [None, 3.0, 3.0]
     callback.on_epoch_begin(1)
     logs = {}
     callback.on_train_batch_end(0, logs)
@@ -138,56 +134,62 @@ def test_throughput_counts_steps_that_are_executed_at_once(monkeypatch):
     assert logs == {"images_per_second": 12.0}
 
 
-def test_throughput_is_in_the_history(model):
-    history = model.fit(
-        random_batch(4), batch_size=1, verbose=0, callbacks=[Throughput(1)]
+def test_throughput_is_in_the_history(small_model):
+    history = small_model.fit(
+        random_batch(4), batch_size=2, verbose=0, callbacks=[Throughput(2)]
     ).history
     assert 0 < history["images_per_second"][0] < 1000
 
 
+# === ResumableCSVLogger ===
+
+
 def write_epochs(path, epochs, loss):
-    """What `fit` has a callback do, without the steps."""
-    history = ResumableCSVLogger(path)
-    history.on_train_begin()
+    """Call the callback as `fit` does, and return the rows of its file."""
+    logger = ResumableCSVLogger(path)
+    logger.on_train_begin()
     for epoch in epochs:
-        history.on_epoch_begin(epoch)
-        history.on_epoch_end(epoch, {"loss": loss, "val_loss": loss})
-    history.on_train_end()
+        logger.on_epoch_begin(epoch)
+        logger.on_epoch_end(epoch, {"loss": loss, "val_loss": loss})
+    logger.on_train_end()
     with open(path, newline="") as file:
         return [(row["epoch"], row["loss"]) for row in csv.DictReader(file)]
 
 
-def test_history_of_a_resumed_training_has_each_epoch_once(tmp_path):
+def test_logger_writes_each_epoch_of_a_resumed_training_once(tmp_path):
     path = tmp_path / "history.csv"
     write_epochs(path, range(3), 1.0)
-    # Epoch 2 was written, but not all of its files were.
+    # A training that was interrupted while it saved epoch 2 repeats that epoch.
     rows = write_epochs(path, range(2, 4), 0.5)
     assert rows == [("0", "1.0"), ("1", "1.0"), ("2", "0.5"), ("3", "0.5")]
     assert write_epochs(path, [], 2.0) == rows
     assert write_epochs(path, range(1), 2.0) == [("0", "2.0")]
 
 
-class CtrlC(keras.callbacks.Callback):
+# === GracefulInterrupt ===
+
+
+class PressCtrlC(keras.callbacks.Callback):
     def __init__(self, times=1):
         super().__init__()
         self.times = times
-        self.ended = []
+        self.finished_batches = []
 
     def on_train_batch_begin(self, batch, logs=None):
         for _ in range(self.times):
             os.kill(os.getpid(), signal.SIGINT)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.ended.append(batch)
+        self.finished_batches.append(batch)
 
 
-@pytest.mark.parametrize(("times", "ended"), [(1, [0]), (2, [])])
-def test_interrupt_waits_for_the_step(model, times, ended, capsys):
+@pytest.mark.parametrize(("times", "finished"), [(1, [0]), (2, [])])
+def test_interrupt_waits_for_the_step(small_model, times, finished, capsys):
     before = signal.getsignal(signal.SIGINT)
-    pressed = CtrlC(times)
+    ctrl_c = PressCtrlC(times)
     with pytest.raises(KeyboardInterrupt), GracefulInterrupt() as interrupt:
-        callbacks = [pressed, interrupt]
-        model.fit(random_batch(2), batch_size=1, verbose=0, callbacks=callbacks)
-    assert pressed.ended == ended
+        callbacks = [ctrl_c, interrupt]
+        small_model.fit(random_batch(4), batch_size=2, verbose=0, callbacks=callbacks)
+    assert ctrl_c.finished_batches == finished
     assert "Stopping after this step" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is before

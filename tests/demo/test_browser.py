@@ -11,13 +11,13 @@ import keras_ctsdg
 from keras_ctsdg.models import Generator
 from tests.demo.browser import (
     CHROMIUM,
-    Served,
+    DemoProcess,
     fill,
-    give,
     open_page,
     paint,
-    take_back,
-    wait_for_picture,
+    remove_upload,
+    upload,
+    wait_for_photo,
 )
 from tests.inpainting.common import PHOTO
 
@@ -35,33 +35,34 @@ def preset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(preset, tmp_path_factory):
-    served = Served(preset, tmp_path_factory.mktemp("demo"))
-    yield served
-    served.process.kill()
+def demo(preset, tmp_path_factory):
+    demo = DemoProcess(preset, tmp_path_factory.mktemp("demo"))
+    yield demo
+    demo.process.kill()
 
 
 @pytest.fixture
-def page(served):
-    with open_page(served.address) as (page, asked):
+def page(demo):
+    """The demo in the browser; the test fails if another machine is contacted."""
+    with open_page(demo.address) as (page, requests):
         yield page
-        assert len(asked) > 10
-        ours = (served.address, "data:", f"blob:{served.address}")
-        assert [url for url in asked if not url.startswith(ours)] == []
-    assert not served.was_elsewhere()
+        assert len(requests) > 10
+        own = (demo.address, "data:", f"blob:{demo.address}")
+        assert [url for url in requests if not url.startswith(own)] == []
+    assert not demo.used_proxy()
 
 
 def download(page, by_key=False):
     button = page.get_by_role("button", name="Download as PNG")
     with page.expect_download() as found:
         button.press("Enter") if by_key else button.click()
-    with Image.open(found.value.path()) as picture:
-        picture.load()
-        return found.value.suggested_filename, picture
+    with Image.open(found.value.path()) as image:
+        image.load()
+        return found.value.suggested_filename, image
 
 
 def distance_to_line(size, start, end):
-    """Of each pixel, in pixels."""
+    """Return the distance of each pixel to a line, in pixels."""
     width, height = size
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     a, b = np.multiply(start, size), np.multiply(end, size)
@@ -70,14 +71,14 @@ def distance_to_line(size, start, end):
     return np.hypot(x - a[0] - along * (b - a)[0], y - a[1] - along * (b - a)[1])
 
 
-def test_a_stroke_is_filled_and_nothing_else_changes(page, tmp_path):
-    # Larger than what is shown, and lying on its side.
+def test_stroke_is_filled_and_nothing_else_changes(page, tmp_path):
+    # Larger than the preview, and rotated by its EXIF orientation.
     source = Image.fromarray(PHOTO).resize((1200, 900))
     exif = Image.Exif()
     exif[0x0112] = 6
     source.save(tmp_path / "photo.jpg", exif=exif)
-    give(page, tmp_path / "photo.jpg")
-    wait_for_picture(page)
+    upload(page, tmp_path / "photo.jpg")
+    wait_for_photo(page)
     start, end = (0.4, 0.3), (0.5, 0.35)
     paint(page, start, end)
     canvas = page.locator("canvas.strokes").bounding_box()
@@ -94,13 +95,13 @@ def test_a_stroke_is_filled_and_nothing_else_changes(page, tmp_path):
     assert changed[distance < brush / 2 * scale - slack].mean() > 0.95
 
 
-def test_all_of_it_by_keyboard(page, tmp_path):
+def test_everything_works_by_keyboard(page, tmp_path):
     def tab_to(locator):
         for _ in range(30):
             page.keyboard.press("Tab")
             if locator.evaluate("element => element === document.activeElement"):
                 return
-        raise AssertionError(f"not reached by Tab: {locator}")
+        raise AssertionError(f"Tab does not reach {locator}")
 
     page.on("filechooser", lambda dialog: dialog.set_files(tmp_path / "line.png"))
     tab_to(page.get_by_role("button", name="Face"))
@@ -127,61 +128,61 @@ def test_all_of_it_by_keyboard(page, tmp_path):
     changed = (np.asarray(found) != PHOTO).any(-1)
     assert changed[mask > 0].mean() > 0.95
     assert changed[256, 256:280].mean() > 0.95
-    # The brush's path, from the middle to the right, and the mask
+    # Apart from the mask and the brush's path, from the center to the right
     changed[mask > 0] = False
     changed[225:287, 225:400] = False
     assert not changed.any()
 
 
-def test_errors_are_told_on_the_page(page, served, tmp_path):
-    def told():
+def test_errors_are_shown_in_the_browser(page, demo, tmp_path):
+    def read_error():
         toast = page.locator(".toast-body").last
         toast.wait_for()
         text = toast.inner_text()
         page.locator(".toast-close").last.click()
         toast.wait_for(state="detached")
         assert "Traceback" not in text
-        assert str(served.folder) not in text
+        assert str(demo.folder) not in text
         return text
 
-    (tmp_path / "text.txt").write_text("no picture")
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.txt").write_text("not an image")
+    (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "<b>heavy.png").write_bytes(b"\0" * 1_100_000)
     Image.fromarray(PHOTO[:100, :120]).save(tmp_path / "small.png")
     Image.new("L", (120, 100), 255).save(tmp_path / "white.png")
     button = page.get_by_role("button", name="3. Fill")
     button.click()
-    assert "There must be a picture" in told()
-    give(page, tmp_path / "text.txt")
-    assert "Invalid file type" in told()
-    give(page, tmp_path / "<b>heavy.png")
-    assert "exceed the maximum allowed size of 1.0 Mb" in told()
-    give(page, tmp_path / "text.png")
-    assert "can't be read: cannot identify image file 'text.png'" in told()
-    take_back(page, "1. Picture")
-    give(page, tmp_path / "small.png")
-    wait_for_picture(page)
+    assert "There is no photo yet" in read_error()
+    upload(page, tmp_path / "text.txt")
+    assert "Invalid file type" in read_error()
+    upload(page, tmp_path / "<b>heavy.png")
+    assert "exceed the maximum allowed size of 1.0 Mb" in read_error()
+    upload(page, tmp_path / "text.png")
+    assert "cannot be read: cannot identify image file 'text.png'" in read_error()
+    remove_upload(page, "1. Photo")
+    upload(page, tmp_path / "small.png")
+    wait_for_photo(page)
     button.click()
-    assert "There must be a hole: paint over" in told()
-    # What was painted on one picture is no hole in the next.
+    assert "There is no hole yet: paint over" in read_error()
+    # Strokes on one photo do not apply to the next.
     paint(page, (0.2, 0.2), (0.4, 0.4))
     page.get_by_role("button", name="Cat").click()
     page.get_by_text("451 × 300 pixels").wait_for()
     button.click()
-    assert "There must be a hole: paint over" in told()
+    assert "There is no hole yet: paint over" in read_error()
     page.locator("input[type=file]").last.set_input_files(tmp_path / "white.png")
     page.get_by_text("white").last.wait_for()
     button.click()
-    assert "`mask` must be of the picture's size, 300 x 451" in told()
-    # And it is in order still.
-    take_back(page, "or a mask")
+    assert "`mask` must be of the image's size, 300 x 451" in read_error()
+    # After all these errors, a fill works.
+    remove_upload(page, "or a mask")
     paint(page, (0.4, 0.4), (0.5, 0.5))
     fill(page)
 
 
-def test_other_sites_and_machines_are_kept_out(served):
+def test_other_sites_and_machines_are_kept_out(demo):
     with pytest.raises(HTTPError, match="400"):
-        urlopen(Request(served.address, headers={"Host": "elsewhere.example"}))
+        urlopen(Request(demo.address, headers={"Host": "elsewhere.example"}))
     blocked = """
         new Promise((resolve) => {
           document.addEventListener("securitypolicyviolation", (event) =>
@@ -189,28 +190,28 @@ def test_other_sites_and_machines_are_kept_out(served):
           new Image().src = "http://127.0.0.2/pixel.png";
         })
     """
-    with open_page(served.address) as (page, asked):
+    with open_page(demo.address) as (page, requests):
         assert page.evaluate(blocked).startswith("http://127.0.0.2")
-        # Even what is only tried is seen, as the other tests rely on.
-        assert "http://127.0.0.2/pixel.png" in asked
+        # The list holds blocked requests too, on which the other tests rely.
+        assert "http://127.0.0.2/pixel.png" in requests
 
 
-def test_ended_from_outside_it_leaves_nothing(preset, tmp_path):
-    served = Served(preset, tmp_path)
+def test_termination_deletes_the_temporary_folder(preset, tmp_path):
+    demo = DemoProcess(preset, tmp_path)
     (folder,) = tmp_path.glob("keras_ctsdg_demo_*")
-    code, output = served.end(signal.SIGTERM)
+    code, output = demo.stop(signal.SIGTERM)
     assert code == 128 + signal.SIGTERM, output
     assert not folder.exists()
 
 
-def test_ctrl_c_ends_it_while_a_page_is_open(served):
-    """The last: there is no page after it."""
-    with open_page(served.address) as (page, _):
+def test_ctrl_c_stops_the_demo_while_a_page_is_open(demo):
+    """Last, because it stops the demo that the other tests use."""
+    with open_page(demo.address) as (page, _):
         page.get_by_role("button", name="Cat").click()
-        wait_for_picture(page)
-        (folder,) = served.folder.glob("keras_ctsdg_demo_*")
-        code, output = served.end()
+        wait_for_photo(page)
+        (folder,) = demo.folder.glob("keras_ctsdg_demo_*")
+        code, output = demo.stop()
     assert code == 0, output
-    assert "Ended." in output
+    assert "Stopped." in output
     assert "Traceback" not in output
     assert not folder.exists()

@@ -1,0 +1,100 @@
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_ctsdg.inpainting import InpaintOptions
+from keras_ctsdg.inpainting.batch import InpaintBatch
+from tests.data.common import photo
+from tests.inpainting.common import FILL_COLOR, ConstantModel
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Images `a`, `b` (without a hole), `c` (damaged) and `d` (without a mask)."""
+    images, masks, out = (tmp_path / name for name in ("images", "masks", "out"))
+    images.mkdir()
+    masks.mkdir()
+    mask = np.zeros((40, 50), "uint8")
+    for name in "abd":
+        photo((50, 40)).save(images / f"{name}.png")
+    (images / "c.png").write_text("not an image")
+    Image.fromarray(mask).save(masks / "b.png")
+    mask[10:20, 10:30] = 255
+    for name in "ac":
+        Image.fromarray(mask).save(masks / f"{name}.bmp")
+    return images, masks, out
+
+
+def test_report_lists_every_image_once(folders):
+    images, masks, out = folders
+    batch = InpaintBatch(images, masks, out)
+    assert [task.image.name for task in batch.pending] == ["a.png", "b.png", "c.png"]
+    steps = []
+
+    def progress(iterable):
+        for step in iterable:
+            steps.append(step)
+            yield step
+
+    batch.run(ConstantModel(), InpaintOptions(), progress)
+    assert len(steps) == 3
+    report = asdict(batch.report)
+    failed = report.pop("failed")
+    assert report == {
+        "filled": [str(images / "a.png")],
+        "unchanged": [str(images / "b.png")],
+        "skipped": [],
+    }
+    assert set(failed) == {str(images / "c.png"), str(images / "d.png")}
+    assert "cannot be read" in failed[str(images / "c.png")]
+    assert failed[str(images / "d.png")] == "It has no mask of its name."
+    assert {path.name for path in out.iterdir()} == {"a.png", "b.png"}
+    with Image.open(out / "a.png") as filled:
+        assert (np.asarray(filled)[10:20, 10:30] == FILL_COLOR).all()
+
+    again = InpaintBatch(images, masks, out)
+    assert [task.image.name for task in again.pending] == ["c.png"]
+    assert again.report.skipped == [str(images / "a.png"), str(images / "b.png")]
+    replaced = InpaintBatch(images, masks, out, overwrite=True)
+    assert len(replaced.pending) == 3
+
+
+def test_failure_of_the_model_is_reported(folders):
+    images, masks, out = folders
+    batch = InpaintBatch(images / "a.png", masks / "a.bmp", out / "a.png")
+    batch.run(ConstantModel(), InpaintOptions(strategy="full", memory_limit=1e-3))
+    (reason,) = batch.report.failed.values()
+    assert "Received: memory_limit=0.001" in reason
+    assert not out.exists()
+
+
+def test_image_without_a_hole_must_keep_its_ending(folders):
+    images, masks, out = folders
+    batch = InpaintBatch(images / "b.png", masks / "b.png", out / "b.jpg")
+    batch.run(ConstantModel(), InpaintOptions())
+    (reason,) = batch.report.failed.values()
+    assert reason.startswith("`out` must keep the ending")
+
+
+def test_wrong_paths_are_refused(folders):
+    images, masks, out = folders
+    one, mask = images / "a.png", masks / "a.bmp"
+    for arguments, message in (
+        ((images, None, out), "Pass either `masks` or `alpha`. Received: masks=None"),
+        (
+            (images, masks, out, True),
+            "Pass either `masks` or `alpha`. Received: masks=",
+        ),
+        ((images / "no", masks, out), "`images` must be a folder or .*images=.*no"),
+        ((images, masks / "no", out), "`masks` must be a folder or .*masks=.*no"),
+        ((one, mask, out), "`out` must be the name of an image file .*out=.*out"),
+        ((images, masks, images), "`out` must not be `images`. Received: out="),
+        ((one, mask, masks / "b.png"), "`out` must not exist, .*Received: out=.*b.png"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            InpaintBatch(*arguments)
+    Image.new("L", (50, 40)).save(masks / "a.png")
+    with pytest.raises(ValueError, match="`masks` must hold .*Received: .*a.bmp"):
+        InpaintBatch(images, masks, out)

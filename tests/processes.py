@@ -1,0 +1,101 @@
+"""Python processes that tests start: the command line, other backends, measurements."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+# For small networks XLA compiles far longer than it runs.
+FAST_COMPILATION = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+
+# Processes that are started in the background may inherit that SIGINT is ignored.
+COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from _keras_ctsdg_command import main
+main()
+"""
+
+# Prints its peak memory in gigabytes as the last word.
+MEASURED_COMMAND = """
+from _keras_ctsdg_command import main
+from tests._process_memory import peak_memory
+try:
+    main()
+finally:
+    print(peak_memory())
+"""
+
+
+def start_command(*arguments, **environment):
+    """Start `keras-ctsdg` as a process of its own, which Ctrl-C can stop."""
+    return start_python("-c", COMMAND, *arguments, **environment)
+
+
+def start_python(*arguments, **environment):
+    """Start Python in the root of the repository.
+
+    Args:
+        *arguments: Arguments of `python`.
+        **environment: Environment variables to add.
+
+    Returns:
+        `subprocess.Popen`, for `finish`.
+    """
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env={**FAST_COMPILATION, **os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    """Wait for a process and return its exit code, stdout and stderr."""
+    stdout, stderr = process.communicate()
+    return process.returncode, stdout, stderr
+
+
+def run_python(code, *arguments, backend):
+    """Run code in a process on a backend and return its stdout.
+
+    Args:
+        code: Str, a Python program.
+        *arguments: Its arguments.
+        backend: Str, the Keras backend.
+
+    Raises:
+        AssertionError: If the process fails, with its stderr.
+    """
+    process = start_python(
+        "-W", "ignore", "-c", code, *arguments, KERAS_BACKEND=backend
+    )
+    exit_code, stdout, stderr = finish(process)
+    assert exit_code == 0, stderr
+    return stdout
+
+
+def convert_by_command(source, name):
+    """Convert a checkpoint as a user would, with `keras-ctsdg convert`.
+
+    Args:
+        source: Path of the checkpoint.
+        name: Str, the name of the preset to write.
+
+    Returns:
+        Tuple of the wall time in seconds and the peak memory in gigabytes.
+    """
+    start = time.monotonic()
+    process = subprocess.run(
+        [sys.executable, "-c", MEASURED_COMMAND, "convert", str(source), name],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return time.monotonic() - start, float(process.stdout.split()[-1])

@@ -100,9 +100,7 @@ def measure(task, size, policy, arguments):
             "median": format_seconds(medians[contestant.name]),
             "lowest": format_seconds(min(contestant.seconds)),
             "highest": format_seconds(max(contestant.seconds)),
-            "speed": f"{literal / medians[contestant.name]:.2f}"
-            if literal
-            else "",
+            "speed": f"{literal / medians[contestant.name]:.2f}" if literal else "",
             "first run": f"{contestant.setup['first']:.1f} s",
             "peak GB": f"{contestant.last['peak']:.2f}",
             "above the loaded model": f"{contestant.last['above']:.2f}",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from typing import Any
 
 import keras
 import numpy as np
@@ -98,7 +99,7 @@ def summarize(samples):
     for sample in samples:
         groups["overall"].append(sample)
         groups[mask_ratio_group(sample["mask_ratio"])].append(sample)
-    summary = {"samples": {name: len(groups[name]) for name in GROUPS}}
+    summary: dict[str, Any] = {"samples": {name: len(groups[name]) for name in GROUPS}}
     for metric in METRICS:
         summary[metric] = {
             name: float(np.mean([sample[metric] for sample in groups[name]]))

@@ -5,12 +5,14 @@ each mask-ratio bin of the published tables. Images hold values in [0, 1].
 """
 
 import itertools
+from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_ctsdg.conventions import MASK_RATIO_BINS
+from keras_ctsdg.layers._ops import add_up
 
 # The name of the samples whose mask ratio is above the last bin.
 BEYOND = "beyond_60"
@@ -117,16 +119,16 @@ def _gaussian_window(x):
     taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     taps = (taps / taps.sum()).tolist()
     last = len(taps) - 1
-    x = sum(tap * x[:, i : i - last or None] for i, tap in enumerate(taps))
-    return sum(tap * x[:, :, i : i - last or None] for i, tap in enumerate(taps))
+    x = add_up(tap * x[:, i : i - last or None] for i, tap in enumerate(taps))
+    return add_up(tap * x[:, :, i : i - last or None] for i, tap in enumerate(taps))
 
 
 class _ByMaskRatio(keras.metrics.Metric):
     """Mean of a quantity over all samples, those of each bin, and those beyond."""
 
-    default_name = None
+    default_name: str
     # A function of targets and images that returns a value per sample, `[B]`.
-    quantity = None
+    quantity: Callable
 
     def __init__(self, name=None, dtype="float32"):
         super().__init__(name=name or self.default_name, dtype=dtype)

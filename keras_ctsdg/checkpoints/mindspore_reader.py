@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def read_mindspore(path):
         )
     from google.protobuf.message import DecodeError
 
-    checkpoint = _message_class()()
+    checkpoint: Any = _message_class()()
     try:
         checkpoint.ParseFromString(path.read_bytes())
     except DecodeError as error:

@@ -7,7 +7,14 @@ from keras_ctsdg.data import Crop, OnError
 from keras_ctsdg.losses import LOSS_WEIGHTS
 
 # The data set takes None for a whole image, which a choice cannot be.
-CropChoice = StrEnum("CropChoice", [*Crop.__members__, "NONE"])
+
+
+class CropChoice(StrEnum):
+    """`keras_ctsdg.data.Crop`, with a word for no crop."""
+
+    CENTER = Crop.CENTER
+    RANDOM = Crop.RANDOM
+    NONE = "none"
 
 
 def _in_panel(panel):

@@ -1,4 +1,3 @@
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -7,15 +6,13 @@ import typer
 from keras_ctsdg.cli._console import console, print_line
 from keras_ctsdg.convert import convert_checkpoint
 from keras_ctsdg.presets.files import (
-    DTYPES,
     METADATA,
     RECORD,
+    Dtype,
     is_preset_name,
     read_json,
     weights_size,
 )
-
-Dtype = StrEnum("Dtype", DTYPES)
 
 
 def convert(
@@ -32,7 +29,7 @@ def convert(
     ],
     dtype: Annotated[
         Dtype, typer.Option(help="Stored as; float16 halves the size.")
-    ] = Dtype.float32,
+    ] = Dtype.FLOAT32,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing preset.")
     ] = False,

@@ -1,4 +1,5 @@
 import os
+from typing import Any
 
 import keras
 import numpy as np
@@ -129,7 +130,7 @@ class InpaintingDataset(keras.utils.PyDataset):
             masks = RandomIrregularMasks(seed=seed)
         self._random_masks = isinstance(masks, RandomIrregularMasks)
         is_source = not isinstance(masks, (RandomIrregularMasks, MaskFiles))
-        self.masks = MaskFiles(masks) if is_source else masks
+        self.masks: Any = MaskFiles(masks) if is_source else masks
         self.epoch = 0
         self.skipped = SkippedFiles()
         self._permutations = {}

@@ -155,17 +155,16 @@ class _Archive:
 
     def __init__(self, path):
         self.path = path
-        self._handle = (None, None)
+        self._handle = None
 
     def __getstate__(self):
-        return {"path": self.path, "_handle": (None, None)}
+        return {"path": self.path, "_handle": None}
 
     def read(self, name):
-        process_id, archive = self._handle
-        if process_id != os.getpid():
+        if self._handle is None or self._handle[0] != os.getpid():
             # A handle from before a fork shares its file position with the parent.
-            archive = zipfile.ZipFile(self.path)
-            self._handle = (os.getpid(), archive)
+            self._handle = (os.getpid(), zipfile.ZipFile(self.path))
+        _, archive = self._handle
         if archive.getinfo(name).file_size > MAX_BYTES:
             raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
         return archive.read(name)

@@ -26,7 +26,7 @@ def serve(
     open_browser=True,
     memory_limit=InpaintOptions.memory_limit,
     max_upload_mb=50,
-    max_megapixels=64,
+    max_megapixels=64.0,
     log=print,
 ):
     """Serve the demo until it is interrupted.

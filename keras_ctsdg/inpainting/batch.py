@@ -95,7 +95,8 @@ class InpaintBatch:
             for task, pair in progress(loaded):
                 result = pair
                 if not isinstance(pair, Exception):
-                    result = _fill(model, *pair, options)
+                    image, mask = pair
+                    result = _fill(model, image, mask, options)
                 if writing is not None:
                     self._record(*writing.result())
                 writing = executor.submit(_write, task, result)

@@ -73,7 +73,7 @@ def apply_in_native_format(function, x):
     return ops.transpose(x, (0, 2, 3, 1))
 
 
-class _ChannelsLast:
+class _ChannelsLast(keras.layers.Layer):
     """Mixin for Keras layers on `[B, H, W, C]`, whatever `image_data_format` says."""
 
     def __init__(self, *args, **kwargs):

@@ -11,7 +11,7 @@ class PartialConv2D(keras.layers.Layer):
     """2D convolution over valid pixels only.
 
     Invalid entries of a window are set to zero, and the result is divided by the share
-    of valid entries, so that it does not fade towards a hole. A window without a
+    of valid entries, so that it does not fade toward a hole. A window without a
     valid entry gives zero. The layer pads with `kernel_size // 2` zeros, which count
     as invalid, on every side.
 

@@ -52,12 +52,14 @@ class Discriminator(keras.Model):
 
     Example:
 
-    >>> discriminator = Discriminator(filters=8)
-    >>> image, gray = np.zeros((1, 128, 128, 3)), np.zeros((1, 128, 128, 1))
-    >>> fake = discriminator({"image": image, "gray": gray})
-    >>> real = discriminator({"image": image, "gray": gray, "edge": gray})
-    >>> tuple(real["patch_logits"].shape)
-    (1, 14, 14, 2)
+    >>> discriminator = Discriminator(image_shape=(256, 256, 3), filters=8)
+    >>> discriminator.output["patch_logits"].shape
+    (None, 30, 30, 2)
+
+    ```python
+    real = discriminator({"image": image, "gray": gray, "edge": edge})
+    fake = discriminator({"image": filled, "gray": gray})
+    ```
 
     Reference:
         - [Guo et al., 2021](https://arxiv.org/abs/2108.09760), section 3.4

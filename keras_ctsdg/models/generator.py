@@ -55,12 +55,16 @@ class Generator(MemoryEfficientFunctional):
 
     Example:
 
-    >>> generator = Generator(filters=8)
-    >>> image, gray = np.zeros((1, 128, 128, 3)), np.zeros((1, 128, 128, 1))
-    >>> inputs = {"image": image, "gray": gray, "edge": gray, "mask": gray}
-    >>> outputs = generator(inputs)
-    >>> tuple(outputs["image"].shape), tuple(outputs["projected_edge"].shape)
-    ((1, 128, 128, 3), (1, 128, 128, 1))
+    >>> generator = Generator(image_shape=(256, 256, 3), filters=8)
+    >>> generator.output["image"].shape
+    (None, 256, 256, 3)
+    >>> generator.output["projected_edge"].shape
+    (None, 256, 256, 1)
+
+    ```python
+    outputs = generator({"image": image, "gray": gray, "edge": edge, "mask": mask})
+    filled = outputs["image"]
+    ```
 
     Reference:
         - [Guo et al., 2021](https://arxiv.org/abs/2108.09760), section 3

@@ -6,6 +6,7 @@ import re
 import tempfile
 import zipfile
 from datetime import datetime
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,9 +20,15 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 CARD = "README.md"
 # The key of our entry in Keras' metadata.
 RECORD = "keras_ctsdg"
-DTYPES = ("float32", "float16")
 # The size limit of a preset's JSON files, in bytes.
 MAX_JSON_BYTES = 2**24
+
+
+class Dtype(StrEnum):
+    """How the kernels of a preset are stored."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
 
 
 # === Names and folders ===
@@ -104,7 +111,7 @@ def write_preset(
         ValueError: If an argument breaks a rule above, or a kernel's values exceed
             the range of float16.
     """
-    check_choice("dtype", dtype, DTYPES)
+    check_choice("dtype", dtype, Dtype)
     folder = Path(folder)
     check_destination(folder, overwrite, "folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -192,6 +199,11 @@ def _build_metadata(model, dtype, record):
 # === Reading ===
 
 
+def _check_json_size(size):
+    if size > MAX_JSON_BYTES:
+        raise ValueError(f"it has more than {MAX_JSON_BYTES} bytes")
+
+
 def read_json(path, name):
     """Read one of the JSON files of a preset.
 
@@ -207,12 +219,12 @@ def read_json(path, name):
     """
     try:
         if path.is_dir():
-            size = (path / name).stat().st_size
-            text = (path / name).read_bytes() if size <= MAX_JSON_BYTES else None
+            _check_json_size((path / name).stat().st_size)
+            text = (path / name).read_bytes()
         else:
             with zipfile.ZipFile(path) as archive:
-                size = archive.getinfo(name).file_size
-                text = archive.read(name) if size <= MAX_JSON_BYTES else None
+                _check_json_size(archive.getinfo(name).file_size)
+                text = archive.read(name)
         content = json.loads(text)
     except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(

@@ -1,4 +1,5 @@
 import warnings
+from typing import Any
 
 import keras
 from keras import ops
@@ -21,6 +22,8 @@ class BaseTrainingStep(keras.Model):
     `keras_ctsdg.CTSDG.__init__` sets: `generator`, `discriminator`, `edges`, `canny`,
     `loss_trackers` and `image_metrics`.
     """
+
+    perceptual_network: Any
 
     # === Batches ===
 

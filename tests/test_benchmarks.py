@@ -72,7 +72,6 @@ def literal_inputs(numbers):
     return (*tensors[:3], 1 - tensors[3])
 
 
-@pytest.mark.large
 @pytest.mark.backend_independent
 def test_literal_is_the_original(originals):
     """The literal rendition computes the numbers of the original."""

@@ -35,12 +35,12 @@ def run_notebook(name, monkeypatch, num_images):
 @pytest.mark.skipif(
     not EAGER_ON_TENSORFLOW, reason="takes minutes, so only on the default backend"
 )
-@pytest.mark.large
 @pytest.mark.slow
 def test_train_on_your_images(monkeypatch):
     run_notebook("train_on_your_images", monkeypatch, 3)
 
 
+@pytest.mark.backend_independent
 def test_inpaint_a_photo(monkeypatch, tmp_path):
     keras_ctsdg.CTSDG(Generator(filters=4)).save_to_preset(tmp_path / "small")
     monkeypatch.setenv("PRESET", str(tmp_path / "small"))

@@ -11,7 +11,7 @@ from tests.golden.seeded_weights import state_dict
 from tests.golden_files import CASES, read_case, read_golden, sample_elements
 from tests.processes import convert_by_command
 
-pytestmark = [pytest.mark.large, pytest.mark.full_width]
+pytestmark = pytest.mark.full_width
 
 
 @pytest.fixture(scope="module")

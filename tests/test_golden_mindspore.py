@@ -14,7 +14,7 @@ from tests.golden.seeded_weights import state_dict
 from tests.golden_files import read_case, read_golden
 from tests.processes import convert_by_command
 
-pytestmark = [pytest.mark.large, pytest.mark.full_width]
+pytestmark = pytest.mark.full_width
 
 
 def test_converted_checkpoints_fill_as_the_original(monkeypatch, tmp_path):

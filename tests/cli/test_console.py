@@ -50,7 +50,10 @@ _keras_ctsdg_command.main()
 """
 
 
-@pytest.mark.parametrize("argument", ("--help", "presets"))
+@pytest.mark.parametrize(
+    "argument",
+    (pytest.param("--help", marks=pytest.mark.backend_independent), "presets"),
+)
 def test_commands_print_nothing_to_stderr(argument, monkeypatch, tmp_path):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
     process = start_command(argument, KERAS_CTSDG_HOME=str(tmp_path))
@@ -67,18 +70,21 @@ def test_a_late_import_of_tensorflow_prints_nothing(monkeypatch):
     assert stdout == stderr == ""
 
 
+@pytest.mark.backend_independent
 def test_module_can_be_run():
     code, stdout, _ = finish(start_python("-m", "keras_ctsdg.cli", "--help"))
     assert code == 0
     assert "quickstart" in stdout
 
 
+@pytest.mark.backend_independent
 def test_interrupt_during_imports():
     code, stdout, stderr = finish(start_python("-c", INTERRUPTED_IMPORT))
     assert code == 130
     assert stdout == stderr == ""
 
 
+@pytest.mark.backend_independent
 def test_unknown_backend():
     code, _, stderr = finish(start_command("--help", KERAS_BACKEND="nothing"))
     assert code == 1
@@ -87,6 +93,7 @@ def test_unknown_backend():
     assert len(stderr.splitlines()) == 1
 
 
+@pytest.mark.backend_independent
 def test_stderr_is_held_back(capfd):
     with hold_back_stderr():
         os.write(2, b"chatter")
@@ -94,6 +101,7 @@ def test_stderr_is_held_back(capfd):
     assert capfd.readouterr().err == "message"
 
 
+@pytest.mark.backend_independent
 def test_stderr_is_shown_before_an_error(capfd):
     with pytest.raises(ImportError), hold_back_stderr():
         os.write(2, b"reason")
@@ -101,6 +109,7 @@ def test_stderr_is_shown_before_an_error(capfd):
     assert capfd.readouterr().err == "reason"
 
 
+@pytest.mark.backend_independent
 def test_warnings_are_one_line(capsys):
     with pytest.warns(UserWarning, match="after"):
         with one_line_warnings():

@@ -25,7 +25,7 @@ SMALL = {"filters": 8, "batch_size": 1, "epochs": 2, "steps": 2}
 
 @pytest.fixture(scope="module", autouse=True)
 def without_tracing():
-    """Run eagerly: the large test below runs what is compiled."""
+    """Run eagerly: the slow test below runs what is compiled."""
     if not EAGER_ON_TENSORFLOW:
         yield
         return
@@ -136,7 +136,6 @@ def test_command_requires_a_folder(command):
     assert "--out" in stderr
 
 
-@pytest.mark.large
 @pytest.mark.slow
 def test_command_keeps_its_promise(tmp_path):
     """As in the README: under 4 minutes, with losses shown and holes filled."""

@@ -32,7 +32,6 @@ def read_history(out):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.large
 @pytest.mark.slow
 def test_interrupted_training_is_resumed(root, tmp_path):
     """Train both stages on CelebA, interrupted in the second epoch and run again."""
@@ -71,7 +70,6 @@ def test_interrupted_training_is_resumed(root, tmp_path):
 
 
 @only_on_default_backend
-@pytest.mark.large
 @pytest.mark.slow
 def test_example_trains_and_evaluates(root, tmp_path):
     small = ("--steps", 1, "--fine-tuning-steps", 1, "--steps-per-epoch", 1)

@@ -95,6 +95,7 @@ def test_stroke_is_filled_and_nothing_else_changes(page, tmp_path):
     assert changed[distance < brush / 2 * scale - slack].mean() > 0.95
 
 
+@pytest.mark.backend_independent
 def test_everything_works_by_keyboard(page, tmp_path):
     def tab_to(locator):
         for _ in range(30):
@@ -134,6 +135,7 @@ def test_everything_works_by_keyboard(page, tmp_path):
     assert not changed.any()
 
 
+@pytest.mark.backend_independent
 def test_errors_are_shown_in_the_browser(page, demo, tmp_path):
     def read_error():
         toast = page.locator(".toast-body").last
@@ -180,6 +182,7 @@ def test_errors_are_shown_in_the_browser(page, demo, tmp_path):
     fill(page)
 
 
+@pytest.mark.backend_independent
 def test_other_sites_and_machines_are_kept_out(demo):
     with pytest.raises(HTTPError, match="400"):
         urlopen(Request(demo.address, headers={"Host": "elsewhere.example"}))
@@ -196,6 +199,7 @@ def test_other_sites_and_machines_are_kept_out(demo):
         assert "http://127.0.0.2/pixel.png" in requests
 
 
+@pytest.mark.backend_independent
 def test_termination_deletes_the_temporary_folder(preset, tmp_path):
     demo = DemoProcess(preset, tmp_path)
     (folder,) = tmp_path.glob("keras_ctsdg_demo_*")

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from dataclasses import asdict
 
 import numpy as np
@@ -5,6 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_ctsdg.inpainting import InpaintOptions
+from keras_ctsdg.inpainting import batch as batch_module
 from keras_ctsdg.inpainting.batch import InpaintBatch
 from tests.data.common import photo
 from tests.inpainting.common import FILL_COLOR, ConstantModel
@@ -98,3 +101,29 @@ def test_wrong_paths_are_refused(folders):
     Image.new("L", (50, 40)).save(masks / "a.png")
     with pytest.raises(ValueError, match="`masks` must hold .*Received: .*a.bmp"):
         InpaintBatch(images, masks, out)
+
+
+def test_few_images_are_in_memory_at_once(tmp_path, monkeypatch):
+    """One is filled while the next is read and the last is written."""
+    references, alive = [], []
+    read = batch_module._read
+
+    def read_and_count(task):
+        gc.collect()
+        alive.append(sum(reference() is not None for reference in references))
+        pair = read(task)
+        references.append(weakref.ref(pair[0]))
+        return pair
+
+    monkeypatch.setattr(batch_module, "_read", read_and_count)
+    images = tmp_path / "images"
+    images.mkdir()
+    for i in range(12):
+        photo((50, 40)).save(images / f"{i:02d}.png")
+    mask = np.zeros((40, 50), "uint8")
+    mask[10:20, 10:30] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    batch = InpaintBatch(images, tmp_path / "mask.png", tmp_path / "out")
+    batch.run(ConstantModel(), InpaintOptions())
+    assert len(batch.report.filled) == len(alive) == 12
+    assert max(alive) <= 3

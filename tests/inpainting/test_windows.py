@@ -86,7 +86,6 @@ print(peak_memory() - loaded)
 """
 
 
-@pytest.mark.large
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("strategy", ["crop", "auto"])

@@ -84,7 +84,8 @@ def test_agrees_with_scikit_image(sigma):
     assert_agrees([load_gray(path, 256) for path in IMAGES], sigma)
 
 
-@pytest.mark.large
+# The test above compares the backends, at a size that costs each of them less.
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)
 def test_agrees_with_scikit_image_on_whole_images(path):
     for sigma in SIGMAS:

@@ -34,11 +34,13 @@ def test_bad_data_is_refused_before_any_work(small_model, monkeypatch, method):
             call(batch | {"mask": mask})
 
 
-def test_bad_batches_of_a_loader_are_refused(small_model):
+@pytest.mark.parametrize("index", [0, -1])
+def test_bad_batches_of_a_loader_are_refused(small_model, index):
     batch = random_batch(2)
     expected = small_model.predict_on_batch(batch)
     loader = as_data_loader()
-    loader.dataset[-1]["mask"] = 255 * loader.dataset[-1]["mask"]
+    sample = loader.dataset[index]
+    sample["mask"] = 255 * sample["mask"]
     with pytest.raises(ValueError, match=r"`mask` must lie in \[0, 1\]"):
         small_model.predict(loader, verbose=0)
     # The error leaves the model as it was.

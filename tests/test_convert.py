@@ -207,6 +207,7 @@ def incomplete(path, states):
         (incomplete, "(?s)missing: out_layer.0.bias.*unexpected: surplus"),
     ],
 )
+@pytest.mark.backend_independent
 def test_bad_files_are_rejected_and_nothing_is_written(
     write, message, states, tmp_path, monkeypatch
 ):
@@ -217,6 +218,7 @@ def test_bad_files_are_rejected_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pt"]
 
 
+@pytest.mark.backend_independent
 def test_wide_first_layer_of_a_small_file_is_not_allocated(states, tmp_path):
     wide = {"ec_texture_1.conv.weight": np.zeros((20_000, 3, 7, 7), "float32")}
     source = write_torch(tmp_path / "wide.pt", generator=states["generator"] | wide)
@@ -224,6 +226,7 @@ def test_wide_first_layer_of_a_small_file_is_not_allocated(states, tmp_path):
         convert_checkpoint(source, tmp_path / "out")
 
 
+@pytest.mark.backend_independent
 def test_too_large_archives_are_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr("keras_ctsdg.checkpoints.torch_reader.MAX_BYTES", 1000)
     source = write_torch(tmp_path / "large.pt", x=np.zeros(1000))
@@ -231,6 +234,7 @@ def test_too_large_archives_are_rejected(tmp_path, monkeypatch):
         convert_checkpoint(source, tmp_path / "out")
 
 
+@pytest.mark.backend_independent
 def test_missing_torch_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "a.pt").touch()
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -238,6 +242,7 @@ def test_missing_torch_names_the_extra(tmp_path, monkeypatch):
         convert_checkpoint(tmp_path / "a.pt", tmp_path / "out")
 
 
+@pytest.mark.backend_independent
 def test_existing_folders_are_not_overwritten(states, tmp_path):
     source = write_torch(tmp_path / "a.pt", **states["generator"])
     with pytest.raises(ValueError, match="Received: source=.*none.pt"):
@@ -253,6 +258,7 @@ def test_existing_folders_are_not_overwritten(states, tmp_path):
         convert_checkpoint(source, tmp_path / "mine", overwrite=True)
 
 
+@pytest.mark.backend_independent
 def test_interrupted_conversion_leaves_nothing(states, tmp_path, monkeypatch):
     source = write_torch(tmp_path / "a.pt", **states["generator"])
 
@@ -265,6 +271,7 @@ def test_interrupted_conversion_leaves_nothing(states, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
 
 
+@pytest.mark.backend_independent
 def test_command(command, states, home, tmp_path):
     source = write_torch(tmp_path / "a.pt", n_iter=7, **states)
     code, stdout, _ = command("presets")

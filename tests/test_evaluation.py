@@ -116,12 +116,14 @@ def test_samples_whose_edges_the_model_computes(folder, model, by_hand):
             assert sample[metric] == pytest.approx(row[metric], abs=1e-4)
 
 
+@pytest.mark.backend_independent
 def test_groups():
     ratios = (0.0, 0.2, 0.21, 0.4, 0.6, 0.61)
     groups = [mask_ratio_group(np.float32(ratio)) for ratio in ratios]
     assert groups == ["0_20", "0_20", "20_40", "20_40", "40_60", "beyond_60"]
 
 
+@pytest.mark.backend_independent
 def test_summary_of_an_empty_group():
     scores = {"mask_ratio": 0.1, "psnr": 30.0, "ssim": 0.9, "mae": 0.01}
     summary = summarize([{"image": "i", "mask": "m", **scores}])
@@ -175,6 +177,7 @@ def test_command(command, folder, by_hand, tmp_path):
         assert grid.height == 20 + 6 * (128 + 8 + 20)
 
 
+@pytest.mark.backend_independent
 def test_command_reports_errors_in_a_line(command, folder, tmp_path):
     arguments = ["evaluate", folder / "model.keras", "--out", tmp_path / "out"]
     for more, message in (
@@ -190,6 +193,7 @@ def test_command_reports_errors_in_a_line(command, folder, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--split", "--on-error"])
+@pytest.mark.backend_independent
 def test_command_lists_the_choices_of_an_option(command, folder, tmp_path, option):
     arguments = ["evaluate", folder / "model.keras", "--out", tmp_path / "out"]
     code, _, stderr = command(*arguments, "--images", folder, option, "none")

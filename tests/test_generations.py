@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_ctsdg
-from tests.common import to_numpy
+from tests.common import EAGER_ON_TENSORFLOW, to_numpy
 from tests.generations.write import BACKENDS, make_batch, sample
 
 FOLDER = Path(__file__).parent / "generations"
@@ -36,6 +36,7 @@ def test_first_generation_is_tested():
 def test_model_file_fills_and_resumes_training(generation, backend):
     numbers = read_expected(generation)
     model = keras.saving.load_model(FOLDER / generation / f"{backend}.keras")
+    model.run_eagerly = EAGER_ON_TENSORFLOW
     assert (model.edges, model.sigma) == ("wrapped", 1.5)
     assert int(model.optimizer.iterations.numpy()) == 2
     assert_fills(model, numbers[f"{backend}/filled"])
@@ -55,7 +56,7 @@ def test_preset_fills_and_trains(generation, preset):
     model = keras_ctsdg.from_preset(FOLDER / generation / preset)
     assert (model.edges, model.sigma) == ("wrapped", 1.5)
     assert_fills(model, numbers[f"{preset}/filled"])
-    model.compile()
+    model.compile(run_eagerly=EAGER_ON_TENSORFLOW)
     before = to_numpy(model.generator.trainable_variables[0].value)
     logs = to_numpy(model.train_on_batch(make_batch(), return_dict=True))
     assert np.isfinite(list(logs.values())).all()

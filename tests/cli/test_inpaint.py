@@ -73,6 +73,7 @@ def inpaint_folder(command, saved, folder, *more, masks=True):
     )
 
 
+@pytest.mark.backend_independent
 def test_folder_is_filled_reported_and_continued(command, saved, folder):
     code, stdout, stderr = inpaint_folder(command, saved, folder, "--json")
     assert code == 1
@@ -136,6 +137,7 @@ def test_single_image_and_one_mask_for_all_images(command, saved, folder):
     assert len(json.loads(stdout)["filled"]) == 5
 
 
+@pytest.mark.backend_independent
 def test_alpha_marks_the_hole(command, saved, folder, tmp_path):
     image = photo((120, 100)).convert("RGBA")
     image.putalpha(make_mask((120, 100)).point(lambda x: 255 - x))
@@ -151,6 +153,7 @@ def test_alpha_marks_the_hole(command, saved, folder, tmp_path):
     np.testing.assert_array_equal(found[~mask], np.asarray(image)[~mask])
 
 
+@pytest.mark.backend_independent
 def test_wrong_arguments_are_reported_before_any_work(command, saved, folder):
     images, masks = folder / "images", folder / "masks"
     make_mask((120, 100)).save(masks / "twice.png")
@@ -256,6 +259,7 @@ def test_memory_does_not_grow_with_the_number_of_files(saved, tmp_path):
     assert many - few < 0.05
 
 
+@pytest.mark.backend_independent
 def test_every_option_of_inpaint_is_offered(command):
     """Their help, defaults and choices come from `InpaintOptions`."""
     code, stdout, _ = command("inpaint", "--help")
@@ -270,6 +274,7 @@ def test_every_option_of_inpaint_is_offered(command):
     assert "--no-invert-mask" not in text
 
 
+@pytest.mark.backend_independent
 def test_options_reach_the_model(command, saved, folder, monkeypatch):
     image, mask = folder / "images" / "a.jpg", folder / "masks" / "a.png"
     given = []

@@ -87,10 +87,12 @@ def test_equal_seeds_give_equal_losses(results, tmp_path):
     assert (images[0] != images[1]).any()
 
 
+@pytest.mark.backend_independent
 def test_unseen_photos_are_not_trained_on():
     assert not set(TRAINING_PHOTOS) & set(UNSEEN_PHOTOS)
 
 
+@pytest.mark.backend_independent
 def test_crops():
     dataset = open_dataset(UNSEEN_PHOTOS, batch_size=2, steps_per_epoch=3)
     assert len(dataset) == 3
@@ -114,6 +116,7 @@ def test_mean_psnr_by_hand():
     assert mean_psnr(batch, np.full((1, 4, 4, 3), 0.2)) == pytest.approx(20)
 
 
+@pytest.mark.backend_independent
 def test_bad_arguments(tmp_path):
     with pytest.raises(ValueError, match="Received: epochs=0"):
         run_quickstart(tmp_path, epochs=0)
@@ -122,6 +125,7 @@ def test_bad_arguments(tmp_path):
         run_quickstart(tmp_path / "file")
 
 
+@pytest.mark.backend_independent
 def test_command_reports_errors_in_a_line(command, tmp_path):
     (tmp_path / "file").touch()
     code, _, stderr = command("quickstart", "--out", tmp_path / "file")
@@ -130,6 +134,7 @@ def test_command_reports_errors_in_a_line(command, tmp_path):
     assert "Traceback" not in stderr
 
 
+@pytest.mark.backend_independent
 def test_command_requires_a_folder(command):
     code, _, stderr = command("quickstart")
     assert code == 2

@@ -15,6 +15,7 @@ from tests.common import EAGER_ON_TENSORFLOW, random_batch, to_numpy
 from tests.golden_files import read_golden
 from tests.training.common import (
     DATA_KINDS,
+    Batches,
     as_data_loader,
     as_tf_data,
     assert_runs_on,
@@ -110,7 +111,18 @@ def test_compiled_steps_equal_those_with_given_structure(networks, monkeypatch):
     np.testing.assert_allclose(*filled, atol=1e-5)
 
 
-@pytest.mark.parametrize("make_data", DATA_KINDS)
+@pytest.mark.parametrize(
+    "make_data",
+    [
+        Batches,
+        # `test_ctsdg.py` runs every kind with gray and edge on every backend.
+        *(
+            pytest.param(kind, marks=pytest.mark.backend_independent)
+            for kind in DATA_KINDS
+            if kind is not Batches
+        ),
+    ],
+)
 def test_runs_on_every_kind_of_data(model, make_data):
     assert_runs_on(model, make_data, IMAGE_AND_MASK)
 

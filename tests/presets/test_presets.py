@@ -84,6 +84,7 @@ def test_loads_a_trained_file(tmp_path):
     revived.compile(perceptual_network=vgg)
 
 
+@pytest.mark.backend_independent
 def test_loads_from_hugging_face(model, monkeypatch, tmp_path):
     """The client of the hub finds the files in its cache."""
     cached = tmp_path / "hub" / "models--owner--faces"
@@ -98,6 +99,7 @@ def test_loads_from_hugging_face(model, monkeypatch, tmp_path):
         keras_ctsdg.from_preset("hf://owner/none")
 
 
+@pytest.mark.backend_independent
 def test_loads_from_kaggle(model, monkeypatch, tmp_path):
     cached = tmp_path / "models" / "owner" / "faces" / "keras" / "small"
     model.save_to_preset(cached / "1")
@@ -152,6 +154,7 @@ def test_float16_has_half_the_size(model, prediction, tmp_path):
     np.testing.assert_allclose(filled, prediction, atol=2e-2)
 
 
+@pytest.mark.backend_independent
 def test_metadata_and_card(model, home):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -170,6 +173,7 @@ def test_metadata_and_card(model, home):
 # === Errors ===
 
 
+@pytest.mark.backend_independent
 def test_missing_preset_error_says_where_to_get_it():
     with pytest.raises(FileNotFoundError) as error:
         keras_ctsdg.from_preset("celeba")
@@ -192,11 +196,13 @@ def test_missing_preset_error_says_where_to_get_it():
         (3, "Received: preset=3 of type int"),
     ],
 )
+@pytest.mark.backend_independent
 def test_unknown_presets_are_rejected(preset, message):
     with pytest.raises(ValueError, match=message):
         keras_ctsdg.from_preset(preset)
 
 
+@pytest.mark.backend_independent
 def test_folders_without_a_preset_are_rejected(model, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="without config.json and model.weights.h5"):
@@ -208,6 +214,7 @@ def test_folders_without_a_preset_are_rejected(model, tmp_path):
             keras_ctsdg.from_preset(tmp_path / "preset")
 
 
+@pytest.mark.backend_independent
 def test_files_of_other_models_are_rejected(model, tmp_path):
     dense = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     dense.save(tmp_path / "dense.keras")
@@ -217,6 +224,7 @@ def test_files_of_other_models_are_rejected(model, tmp_path):
             keras_ctsdg.from_preset(tmp_path / f"{name}.keras")
 
 
+@pytest.mark.backend_independent
 def test_code_in_a_file_is_not_run(model, tmp_path):
     """The file has a function where the dtype policy belongs."""
     model.save(tmp_path / "model.keras")
@@ -243,6 +251,7 @@ def test_damaged_weights_are_rejected(model, tmp_path):
         keras_ctsdg.from_preset(tmp_path / "preset")
 
 
+@pytest.mark.backend_independent
 def test_config_wider_than_its_weights_is_not_allocated(model, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     path = tmp_path / "preset" / "config.json"
@@ -253,6 +262,7 @@ def test_config_wider_than_its_weights_is_not_allocated(model, tmp_path):
         keras_ctsdg.from_preset(tmp_path / "preset")
 
 
+@pytest.mark.backend_independent
 def test_saving_overwrites_only_presets_and_only_on_request(model, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     with pytest.raises(ValueError, match="Received: folder=.*overwrite=False"):
@@ -264,6 +274,7 @@ def test_saving_overwrites_only_presets_and_only_on_request(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["preset"]
 
 
+@pytest.mark.backend_independent
 def test_values_beyond_float16_are_rejected(tmp_path):
     large = keras_ctsdg.CTSDG(Generator(filters=8))
     large.generator.weights[0].assign(large.generator.weights[0] + 1e5)

@@ -2,7 +2,6 @@ import json
 import os
 import signal
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import keras
@@ -14,7 +13,6 @@ import keras_ctsdg
 from keras_ctsdg.inpainting import InpaintOptions
 from keras_ctsdg.models import Discriminator, Generator
 from tests._process_memory import peak_memory
-from tests.cli.common import read_box
 from tests.data.common import photo
 from tests.processes import MEASURED_COMMAND, finish, start_command, start_python
 
@@ -257,21 +255,6 @@ def test_memory_does_not_grow_with_the_number_of_files(saved, tmp_path):
     many = float(stdout.split()[-1])
     # 80 such images would take 460 MB.
     assert many - few < 0.05
-
-
-@pytest.mark.backend_independent
-def test_every_option_of_inpaint_is_offered(command):
-    """Their help, defaults and choices come from `InpaintOptions`."""
-    code, stdout, _ = command("inpaint", "--help")
-    assert code == 0
-    text = read_box(stdout)
-    for option in fields(InpaintOptions):
-        assert f"--{option.name.replace('_', '-')}" in text
-        assert option.metadata["help"] in text
-        if option.type is not bool:
-            assert f"[default: {option.default}]" in text
-    assert "auto|full|crop|resize" in text
-    assert "--no-invert-mask" not in text
 
 
 @pytest.mark.backend_independent

@@ -13,6 +13,7 @@ import keras_ctsdg
 from keras_ctsdg.inpainting import InpaintOptions
 from keras_ctsdg.models import Discriminator, Generator
 from tests._process_memory import peak_memory
+from tests.cli.common import read_box
 from tests.data.common import photo
 from tests.processes import MEASURED_COMMAND, finish, start_command, start_python
 

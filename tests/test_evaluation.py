@@ -66,7 +66,9 @@ def by_hand(folder, model):
 GROUP_MEMBERS = {"0_20": (0, 4), "20_40": (1,), "40_60": (2,)}
 
 
-@pytest.mark.parametrize("batch_size", [2, 5])
+@pytest.mark.parametrize(
+    "batch_size", [2, pytest.param(5, marks=pytest.mark.backend_independent)]
+)
 def test_model_evaluate_reports_the_protocol(folder, model, by_hand, batch_size):
     found = model.evaluate(
         dataset(folder, batch_size=batch_size), return_dict=True, verbose=0

@@ -79,7 +79,18 @@ def assert_agrees(images, sigma):
         assert masked[i].any() == expected.any()
 
 
-@pytest.mark.parametrize("sigma", SIGMAS)
+@pytest.mark.parametrize(
+    "sigma",
+    [
+        2.0,
+        # The width changes the Gaussian's weights, which Python computes.
+        *(
+            pytest.param(sigma, marks=pytest.mark.backend_independent)
+            for sigma in SIGMAS
+            if sigma != 2.0
+        ),
+    ],
+)
 def test_agrees_with_scikit_image(sigma):
     assert_agrees([load_gray(path, 256) for path in IMAGES], sigma)
 

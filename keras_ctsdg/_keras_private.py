@@ -62,7 +62,7 @@ def pack_outputs(model, outputs):
 
 
 class GraphRunner(keras.Model):
-    """A functional model whose subclass runs the graph itself.
+    """A functional model whose subclass may run the graph itself.
 
     Overrides the private method that every call of a functional model goes through.
     See `graph_nodes`.
@@ -70,16 +70,12 @@ class GraphRunner(keras.Model):
 
     def _run_through_graph(self, inputs, operation_fn=lambda op: op, call_fn=None):
         # Keras passes `call_fn` where it checks a graph without running it.
-        if call_fn is None and self.runs_graph_itself():
+        if call_fn is None:
             return self.run_graph(inputs, operation_fn)
         return super()._run_through_graph(inputs, operation_fn, call_fn)
 
-    def runs_graph_itself(self):
-        """Return whether `run_graph` replaces Keras' own loop over the nodes."""
-        raise NotImplementedError
-
     def run_graph(self, inputs, operation_fn):
-        """Run the graph.
+        """Run the graph, by default as Keras does.
 
         Args:
             inputs: Tensors in the structure of the model's inputs.
@@ -89,7 +85,7 @@ class GraphRunner(keras.Model):
         Returns:
             Tensors in the structure of the model's outputs.
         """
-        raise NotImplementedError
+        return super()._run_through_graph(inputs, operation_fn)
 
 
 # === Memory on PyTorch ===

@@ -1,6 +1,7 @@
 """Batches, conversions and assertions that most tests use."""
 
 import inspect
+import weakref
 
 import keras
 import numpy as np
@@ -77,3 +78,22 @@ def reference_scores(target, image):
         ),
         "mae": np.abs(target - image).mean(),
     }
+
+
+def make_feature_counter():
+    """Return a layer class whose calls count the earlier outputs that are alive.
+
+    Returns:
+        Tuple of the class, the list of weak references to all outputs, and the list
+        of the counts, one per call.
+    """
+    references, num_alive = [], []
+
+    class CountFeatures(keras.layers.Layer):
+        def call(self, inputs):
+            num_alive.append(sum(reference() is not None for reference in references))
+            output = inputs + 1.0
+            references.append(weakref.ref(output))
+            return output
+
+    return CountFeatures, references, num_alive

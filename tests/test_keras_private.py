@@ -15,7 +15,7 @@ from keras import layers, ops
 
 from keras_ctsdg import _keras_private
 from keras_ctsdg.models._memory_efficient import MemoryEfficientFunctional, run_graph
-from tests.common import assert_close, to_numpy
+from tests.common import assert_close, make_feature_counter, to_numpy
 
 BACKEND = keras.backend.backend()
 on_jax = pytest.mark.skipif(BACKEND != "jax", reason="concerns the JAX trainer")
@@ -88,9 +88,6 @@ def test_every_call_goes_through_the_overridden_method():
     calls = []
 
     class Runner(_keras_private.GraphRunner):
-        def runs_graph_itself(self):
-            return True
-
         def run_graph(self, inputs, operation_fn):
             calls.append(inputs)
             return run_graph(self, inputs, operation_fn)
@@ -107,15 +104,7 @@ def test_every_call_goes_through_the_overridden_method():
 
 
 def test_keras_still_holds_every_feature_until_a_call_ends():
-    references, num_alive = [], []
-
-    class CountFeatures(layers.Layer):
-        def call(self, inputs):
-            num_alive.append(sum(reference() is not None for reference in references))
-            output = inputs + 1.0
-            references.append(weakref.ref(output))
-            return output
-
+    CountFeatures, references, num_alive = make_feature_counter()
     x = inputs = keras.Input((4,))
     for _ in range(4):
         x = CountFeatures()(x)

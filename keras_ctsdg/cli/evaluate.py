@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from keras_ctsdg.cli._console import print_line
 from keras_ctsdg.cli.data import open_dataset
 from keras_ctsdg.data import OnError, Split
 
@@ -79,7 +80,7 @@ def evaluate(
     with open(out / "evaluation.txt", "w") as file:
         for console in (Console(), Console(file=file, width=88)):
             _print_report(console, table_rows(summary), summary, dataset.skipped)
-    Console().print(f"Written to {out}", highlight=False, soft_wrap=True)
+    print_line(f"Written to {out}")
 
 
 def _print_report(console, rows, summary, skipped):

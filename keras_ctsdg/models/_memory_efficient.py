@@ -13,11 +13,10 @@ class MemoryEfficientFunctional(_keras_private.GraphRunner):
     and JAX, compilers release the features, and Keras runs the graph.
     """
 
-    def runs_graph_itself(self):
-        return keras.backend.backend() == "torch"
-
     def run_graph(self, inputs, operation_fn):
-        return run_graph(self, inputs, operation_fn)
+        if keras.backend.backend() == "torch":
+            return run_graph(self, inputs, operation_fn)
+        return super().run_graph(inputs, operation_fn)
 
 
 def run_graph(model, inputs, operation_fn):

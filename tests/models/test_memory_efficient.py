@@ -9,19 +9,11 @@ from keras_ctsdg.models._memory_efficient import (
     MemoryEfficientFunctional,
     run_graph,
 )
-from tests.common import assert_close
+from tests.common import assert_close, make_feature_counter
 
 
 def test_features_are_released_after_their_last_use():
-    references, num_alive = [], []
-
-    class CountFeatures(layers.Layer):
-        def call(self, inputs):
-            num_alive.append(sum(reference() is not None for reference in references))
-            output = inputs + 1.0
-            references.append(weakref.ref(output))
-            return output
-
+    CountFeatures, references, num_alive = make_feature_counter()
     inputs = keras.Input((4,))
     first = x = CountFeatures()(inputs)
     for _ in range(4):

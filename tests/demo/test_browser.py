@@ -21,9 +21,12 @@ from tests.demo.browser import (
 )
 from tests.inpainting.common import PHOTO
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a browser: `apt-get install chromium`"
-)
+pytestmark = [
+    pytest.mark.backend_independent,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="needs a browser: `apt-get install chromium`"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg._checks import check_positive
+from keras_ctsdg.training.checked_data import check_data
 from keras_ctsdg.visualization import comparison_columns, draw_grid
 
 
@@ -83,7 +84,7 @@ class SampleGrid(keras.callbacks.Callback):
         every: Int, the number of epochs between two grids. Defaults to `1`.
 
     Raises:
-        ValueError: If `every` is not positive.
+        ValueError: If `every` is not positive, or the batch cannot be used.
 
     Example:
 
@@ -96,7 +97,7 @@ class SampleGrid(keras.callbacks.Callback):
     def __init__(self, folder, batch, every=1):
         super().__init__()
         self.folder = Path(folder)
-        self.batch = batch
+        self.batch = check_data(batch)
         self.every = check_positive("every", every)
 
     def on_epoch_end(self, epoch, logs=None):

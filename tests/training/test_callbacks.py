@@ -100,6 +100,8 @@ def test_sample_grid_is_written(small_model, tmp_path):
     np.testing.assert_array_equal(target, expected)
     with pytest.raises(ValueError, match="Received: every=0"):
         SampleGrid(tmp_path, batch, every=0)
+    with pytest.raises(ValueError, match="divide by 255"):
+        SampleGrid(tmp_path, batch | {"mask": 255 * batch["mask"]})
 
 
 # === Throughput ===

@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 
 from keras_ctsdg import metrics
 from keras_ctsdg._checks import check_choice
@@ -8,11 +9,14 @@ from keras_ctsdg.inpainting import InpaintOptions, inpaint
 from keras_ctsdg.layers import CannyEdge
 from keras_ctsdg.losses import LOSS_WEIGHTS
 from keras_ctsdg.models import Discriminator, Generator
+from keras_ctsdg.models._value_checks import check_finite_weights
 from keras_ctsdg.presets import from_preset
 from keras_ctsdg.presets.files import write_preset
 from keras_ctsdg.training import TrainingStep
+from keras_ctsdg.training.checked_data import check_data, plain_batch_errors
 from keras_ctsdg.training.data_adapter import (
     follow_epochs,
+    refuse_targets,
     validate_data,
     validate_evaluation_data,
 )
@@ -51,7 +55,9 @@ class CTSDG(TrainingStep):
         in `fit` leaves out `samples` and the metrics by mask ratio.
 
     Raises:
-        ValueError: If an argument or a batch breaks a rule above.
+        ValueError: If an argument or a batch breaks a rule above, values included: no
+            step uses a bad batch. There are no `y` and no weights of samples. If
+            weights of the model are not finite, when it fills images or is saved.
 
     Example:
 
@@ -106,33 +112,70 @@ class CTSDG(TrainingStep):
 
     # === Training and evaluation ===
 
-    def fit(self, x=None, *args, validation_data=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        *args,
+        validation_data=None,
+        class_weight=None,
+        sample_weight=None,
+        **kwargs,
+    ):
+        refuse_targets(y=y, class_weight=class_weight, sample_weight=sample_weight)
         if isinstance(x, InpaintingDataset):
             x, kwargs = follow_epochs(x, kwargs)
-        x = validate_data(x)
-        if validation_data is not None:
-            validation_data = validate_evaluation_data(validation_data)
-        return super().fit(x, *args, validation_data=validation_data, **kwargs)
+        with plain_batch_errors():
+            x = validate_data(x)
+            if validation_data is not None:
+                validation_data = validate_evaluation_data(validation_data)
+            return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        *args,
+        **kwargs,
+    ):
+        refuse_targets(y=y, sample_weight=sample_weight)
         # `fit` passes its own `CallbackList`, and users pass a list of callbacks.
-        if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):
-            return super().evaluate(validate_evaluation_data(x), *args, **kwargs)
-        logs = super().evaluate(x, *args, **kwargs)
+        in_fit = isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList)
+        with plain_batch_errors():
+            if not in_fit:
+                x = validate_evaluation_data(x)
+            logs = super().evaluate(
+                x, y, batch_size, verbose, sample_weight, *args, **kwargs
+            )
+        if not in_fit:
+            return logs
         # A progress bar has no room for the metrics of every mask-ratio group.
         return {k: v for k, v in logs.items() if not metrics.is_bin_or_count(k)}
 
     def predict(self, x, *args, **kwargs):
-        return super().predict(validate_evaluation_data(x), *args, **kwargs)
+        check_finite_weights(self.generator, "fill images")
+        with plain_batch_errors():
+            return super().predict(validate_evaluation_data(x), *args, **kwargs)
 
-    def train_on_batch(self, x, *args, **kwargs):
-        return super().train_on_batch(validate_data(x), *args, **kwargs)
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
+    ):
+        refuse_targets(y=y, sample_weight=sample_weight, class_weight=class_weight)
+        return super().train_on_batch(check_data(x), return_dict=return_dict)
 
-    def test_on_batch(self, x, *args, **kwargs):
-        return super().test_on_batch(validate_data(x), *args, **kwargs)
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        refuse_targets(y=y, sample_weight=sample_weight)
+        return super().test_on_batch(check_data(x), return_dict=return_dict)
 
     def predict_on_batch(self, x):
-        return super().predict_on_batch(validate_data(x))
+        filled = super().predict_on_batch(check_data(x))
+        if not np.isfinite(filled).all():
+            # Looking at all weights costs more than this.
+            check_finite_weights(self.generator, "fill images")
+        return filled
 
     # === Inpainting ===
 
@@ -183,7 +226,9 @@ class CTSDG(TrainingStep):
         filled.save("filled.jpg", quality=95, exif=filled.info.get("exif"))
         ```
         """
-        return inpaint(self, image, mask, InpaintOptions(**options))
+        options = InpaintOptions(**options)
+        check_finite_weights(self.generator, "fill images")
+        return inpaint(self, image, mask, options)
 
     # === Presets and config ===
 

@@ -54,9 +54,9 @@ class InpaintingDataset(keras.utils.PyDataset):
         augment: Keras layer, or callable of an image or of `(image, rng)`: a float32
             array `[H, W, 3]` in [0, 255] and a `numpy.random.Generator` that belongs
             to the epoch and the index of the sample. It returns an image of the same
-            shape and range. Edges are computed afterwards. Layers of KerasCV use
-            TensorFlow's own random numbers, which `seed` does not determine. Defaults
-            to `None`.
+            shape and range; overshoots are clipped. Edges are computed afterwards.
+            Layers of KerasCV use TensorFlow's own random numbers, which `seed` does
+            not determine. Defaults to `None`.
         steps_per_epoch: Int, the number of batches in an epoch. Defaults to `None`:
             each image once. The argument of `fit` with that name overrides it, but
             with `shuffle=False` continues where the epoch before stopped.

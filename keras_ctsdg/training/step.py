@@ -8,14 +8,16 @@ from keras_ctsdg import losses
 from keras_ctsdg.conventions import composite, image_to_unit
 from keras_ctsdg.models._input_checks import check_batch
 from keras_ctsdg.models.structure import compute_structure
+from keras_ctsdg.training.checked_data import unpack_batch
 from keras_ctsdg.training.optimizer import (
     PairedOptimizer,
     get_optimizer,
     serialize_optimizer,
 )
+from keras_ctsdg.training.saving import SafeSaving
 
 
-class BaseTrainingStep(keras.Model):
+class BaseTrainingStep(SafeSaving):
     """Losses, logs and compilation of a training step, the same on every backend.
 
     The subclass of each backend takes the gradients. All of them use attributes that
@@ -31,7 +33,7 @@ class BaseTrainingStep(keras.Model):
         """Check a batch of a data set and return its inputs.
 
         Args:
-            data: Dict of arrays or tensors, or a tuple whose first element is one.
+            data: Dict of arrays or tensors, or a tuple of one and of `None`.
 
         Returns:
             Dict of float32 tensors: `image`, `gray`, `edge` and `mask`.
@@ -39,8 +41,7 @@ class BaseTrainingStep(keras.Model):
         Raises:
             ValueError: If the batch breaks a rule of `keras_ctsdg.CTSDG`.
         """
-        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self.complete_inputs(inputs)
+        return self.complete_inputs(unpack_batch(data))
 
     def complete_inputs(self, inputs):
         """Check inputs, cast them to float32, and compute `gray` and `edge` if absent.
@@ -159,6 +160,15 @@ class BaseTrainingStep(keras.Model):
                 )
                 logs |= metric.result()
         return logs
+
+    def get_metrics_result(self):
+        """Return the results of the metrics in use: of all replicas, unlike logs."""
+        results = {}
+        for metric in (*self.loss_trackers.values(), *self.image_metrics):
+            if ops.convert_to_numpy(metric.count.value).any():
+                result = metric.result()
+                results |= result if isinstance(result, dict) else {metric.name: result}
+        return results
 
     def test_step(self, data):
         inputs = self.prepare_batch(data)

@@ -1,20 +1,38 @@
 import jax
 import keras
 
-from keras_ctsdg import _keras_private
+from keras_ctsdg._keras_private import RecoverableState
 from keras_ctsdg.training.step import BaseTrainingStep
 
 
-class TrainingStep(BaseTrainingStep):
+class TrainingStep(BaseTrainingStep, RecoverableState):
     """A training step whose gradients are taken by `jax.grad`."""
 
+    # Only one thread at a time has the values of the variables.
+
+    def fit(self, *args, **kwargs):
+        with self.recover_state():
+            return super().fit(*args, **kwargs)
+
     def evaluate(self, *args, **kwargs):
-        with _keras_private.restore_jax_variables(self):
+        with self.recover_state():
             return super().evaluate(*args, **kwargs)
 
     def predict(self, *args, **kwargs):
-        with _keras_private.restore_jax_variables(self):
+        with self.recover_state():
             return super().predict(*args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        with self.recover_state():
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        with self.recover_state():
+            return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        with self.recover_state():
+            return super().predict_on_batch(*args, **kwargs)
 
     def train_step(self, state, data):
         trainable, others, optimizer, metrics = state

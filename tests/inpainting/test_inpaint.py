@@ -131,9 +131,8 @@ def test_mask_formats_are_equivalent():
         np.testing.assert_array_equal(ConstantModel().inpaint(image, other), expected)
     found = ConstantModel().inpaint(image, ~mask, invert_mask=True)
     np.testing.assert_array_equal(found, expected)
-    with pytest.warns(UserWarning, match="has no hole"):
-        found = ConstantModel().inpaint(image, mask * 0.6, threshold=0.7)
-    np.testing.assert_array_equal(found, image)
+    with pytest.raises(ValueError, match="must reach `threshold`.*threshold=0.7"):
+        ConstantModel().inpaint(image, mask * 0.6, threshold=0.7)
 
 
 def test_dilate_and_feather_by_hand():

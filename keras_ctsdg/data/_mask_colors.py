@@ -130,6 +130,9 @@ def resolve_alpha(colors, alpha):
         return alpha
     is_photo = len(palette.colors) > FEW
     if is_photo and palette.share_near(palette.main, palette.second) < 0.9:
+        # Strokes of many colors are no photo with a hole.
+        if is_opaque.mean() < 0.5:
+            raise UnclearMaskError(f"transparent pixels and {palette.describe()}")
         return 255 - alpha
     opacity = alpha[..., None] / 255
     return np.rint(colors * opacity).astype("uint8")

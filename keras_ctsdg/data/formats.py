@@ -27,8 +27,9 @@ SIGNATURES = {
     b"\0\0\0\x0cJXL ": "it is a JPEG XL, which Pillow does not open",
     b"v/1\1": "it is an OpenEXR, which Pillow does not open",
 }
+ZIP_SIGNATURE = b"PK\3\4"
 ARCHIVE_SIGNATURES = {
-    b"PK\3\4": "it is a zip that is cut short, or the first part of a split one",
+    ZIP_SIGNATURE: "it is a zip that is cut short, or the first part of a split one",
     b"PK\7\x08": "it is the first part of a split zip; join the parts",
     b"\x1f\x8b": "it is packed by gzip; unpack it, or pack its files as a zip",
     b"BZh": "it is packed by bzip2; unpack it, or pack its files as a zip",
@@ -112,6 +113,8 @@ def describe_content(head):
         return "it is a web page, perhaps the error of a download"
     if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text):
         return "it is an SVG, which Pillow does not open"
+    if head.startswith(ZIP_SIGNATURE):
+        return "it is a zip"
     return describe_archive(head) or _find_signature(head, SIGNATURES)
 
 

@@ -26,7 +26,8 @@ class ImageFiles:
             or arrays: `[H, W]`, `[H, W, 3]` or `[H, W, 4]`, bool, integers in
             [0, 255], uint16, or floats in [0, 1].
         argument: Str, the name of the argument in errors. Defaults to `"images"`.
-        passed_over: Paths of folders that are not searched. Defaults to none.
+        passed_over: Paths of folders and files that are no part of a folder. Defaults
+            to none.
 
     Attributes:
         sources: List of `keras_ctsdg.data.sources.Source`.

@@ -42,7 +42,8 @@ def list_images(path, argument, passed_over=()):
         path: Path of a folder, a zip or an image, or a pattern, such as
             `"photos/*.jpg"`; `~` is the home folder.
         argument: Str, the name of the argument in errors.
-        passed_over: Paths of folders that are not searched. Defaults to none.
+        passed_over: Paths and patterns of folders and files that are no part of it.
+            Defaults to none.
 
     Returns:
         `Listing`.
@@ -116,16 +117,15 @@ def find_masks_beside(sources):
         sources: List of `Source`.
 
     Returns:
-        Dict of the index of each mask in `sources` to its image's path without the
-        ending.
+        List of the indices of the masks in `sources`, in the order of their images.
     """
-    stems = {x.path.with_suffix("") for x in sources if x.path is not None}
-    found = {}
+    images = {source.path.with_suffix(""): i for i, source in enumerate(sources)}
+    found = []
     for i, source in enumerate(sources):
-        image = None if source.path is None else without_mask_suffix(source.path)
-        if image in stems:
-            found[i] = image
-    return found
+        image = without_mask_suffix(source.path)
+        if image in images:
+            found.append((images[image], i))
+    return [i for _, i in sorted(found)]
 
 
 def without_mask_suffix(path):
@@ -148,7 +148,9 @@ class _Search:
     """A search that enters no folder twice, so that links cannot lead in circles."""
 
     def __init__(self, passed_over):
-        self.entered = {_identity(expand_user(path)) for path in passed_over} - {None}
+        matches = [match for path in passed_over for match in _match(path)]
+        self.entered = {_identity(match) for match in matches if match.is_dir()}
+        self.passed_files = {os.path.realpath(x) for x in matches if not x.is_dir()}
         self.endings = set(image_endings())
         self.sources, self.not_taken = {}, {}
 
@@ -193,6 +195,8 @@ class _Search:
             file: `pathlib.Path`.
             path: `pathlib.PurePath` of it in results.
         """
+        if self.passed_files and os.path.realpath(file) in self.passed_files:
+            return
         ending = file.suffix.lower()
         reason = why_not_taken(ending, self.endings)
         if reason is None and ending in self.endings:
@@ -207,6 +211,14 @@ class _Search:
 def is_hidden(name):
     """Return whether a name is hidden or that of a system's own file or folder."""
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def _match(path):
+    """Return the paths that a path or a pattern names."""
+    path = expand_user(path)
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    return [Path(match) for match in glob.iglob(str(path), recursive=True)]
 
 
 def _identity(path):

@@ -23,7 +23,7 @@ a mask that is misread fills the wrong pixels without a word.
 | the same, of more than half of the pixels | refused: an erased hole may be meant |
 | opaque black or gray, and transparent pixels | refused: either may be meant |
 | opaque black, opaque white or a color, and transparent pixels | white, the color |
-| an opaque photo with transparent pixels | the transparent pixels |
+| an opaque photo, at most half transparent | the transparent pixels |
 | nothing but transparent pixels | refused |
 
 Files and Pillow images of any mode are converted to gray, RGB or RGBA first.

@@ -15,7 +15,8 @@ class MaskFiles:
         source: As `ImageFiles` takes it, with masks as images, or `ImageFiles`. White
             marks the hole, and 1 in arrays and files of 0 and 1;
             `keras_ctsdg.data.mask_levels` lists what else is understood.
-        passed_over: Paths of folders that are not searched. Defaults to none.
+        passed_over: Paths of folders and files that are no part of a folder. Defaults
+            to none.
 
     Raises:
         ValueError: If the source does not exist or contains no image.

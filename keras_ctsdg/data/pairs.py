@@ -8,7 +8,7 @@ from keras_ctsdg.data.listing import (
     warn_of_not_taken,
 )
 from keras_ctsdg.data.masks import MaskFiles, RandomIrregularMasks
-from keras_ctsdg.data.sources import is_path
+from keras_ctsdg.data.sources import expand_user, is_path
 
 MASK_BESIDE = "named as the mask of the image beside it"
 
@@ -22,7 +22,8 @@ def open_images_and_masks(images, masks, passed_over=()):
 
     Args:
         images, masks: As `keras_ctsdg.data.InpaintingDataset` takes them.
-        passed_over: Paths of further folders that hold neither. Defaults to none.
+        passed_over: List of paths of further folders that hold neither. Defaults to
+            none.
 
     Returns:
         Tuple of `ImageFiles` and of `MaskFiles`, `RandomIrregularMasks` or `None`.
@@ -33,13 +34,13 @@ def open_images_and_masks(images, masks, passed_over=()):
     if masks is not None and masks is images and not is_path(images):
         raise_same("the same object for both")
     source = images
-    folders = [x for x in (images, masks) if is_path(x)] + list(passed_over)
     if not isinstance(images, ImageFiles):
         if is_array(images):
             # Three channels must not become three gray images.
             images = to_array(images, "images")
             check_channels_last(images.shape, "images")
-        images = ImageFiles(images, "images", folders)
+        others = [masks] if is_path(masks) else []
+        images = ImageFiles(images, "images", [*others, *passed_over])
     if is_path(source):
         images, beside = split_masks_beside(images)
         if is_path(masks) and is_same_place(source, masks):
@@ -50,7 +51,9 @@ def open_images_and_masks(images, masks, passed_over=()):
             images.not_taken |= dict.fromkeys(beside.names(), MASK_BESIDE)
         warn_of_not_taken(images.not_taken, "images")
     if not isinstance(masks, (MaskFiles, RandomIrregularMasks, type(None))):
-        masks = MaskFiles(masks, folders)
+        # A pattern of images may match the masks, too.
+        others = [source] if is_path(source) and expand_user(source).exists() else []
+        masks = MaskFiles(masks, [*others, *passed_over])
         warn_of_not_taken(masks.files.not_taken, "masks")
     return images, masks
 

@@ -5,6 +5,7 @@ which it was found (`None` in memory), `open`, which returns a Pillow image, and
 its first bytes.
 """
 
+import glob
 import os
 from io import BytesIO
 from pathlib import Path, PurePath
@@ -175,7 +176,10 @@ def make_source(image, name):
     if is_path(image):
         path = expand_user(image)
         if not path.is_file():
-            raise ValueError(f"`{name}` must be a file. Received: {name}={path}")
+            what = ""
+            if glob.has_magic(str(path)):
+                what = ", a pattern; pass the list of files that it matches"
+            raise ValueError(f"`{name}` must be a file. Received: {name}={path}{what}")
         return FileSource(path)
     if is_bytes(image):
         return BytesSource(_read_bytes(image, name), name)
@@ -206,9 +210,15 @@ def expand_user(path):
 def _read_bytes(file, name):
     if not hasattr(file, "read"):
         return bytes(file)
-    if hasattr(file, "seek"):
-        file.seek(0)
-    content = file.read()
+    try:
+        if file.seekable():
+            file.seek(0)
+        content = file.read()
+    except (AttributeError, OSError, ValueError) as error:
+        raise ValueError(
+            f"`{name}` must be a file that can be read: {error}. "
+            f"Received: {name}={file!r}"
+        ) from error
     if not isinstance(content, (bytes, bytearray)):
         raise ValueError(
             f"`{name}` must be open in binary mode. Received: {name}={file!r}"

@@ -181,7 +181,9 @@ def _open_files(images, masks, out):
         files.not_taken |= dict.fromkeys(beside.names(), MASK_BESIDE)
     if masks is None:
         return files, lambda path: None, files.not_taken
-    found = ImageFiles(masks, "masks", [out, images])
+    # A pattern of images may match the masks, too.
+    others = [out, images] if images.exists() else [out]
+    found = ImageFiles(masks, "masks", others)
     return files, _mask_finder(found, masks), files.not_taken | found.not_taken
 
 

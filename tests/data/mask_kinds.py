@@ -135,5 +135,6 @@ REFUSED = {
         with_alpha(BLACK, AROUND),
         "transparent .*#000000",
     ),
+    "strokes of a photo": (with_alpha(PHOTO, IN_HOLE), "transparent .*#"),
     "transparent": (with_alpha(WHITE, 0 * IN_HOLE), "transparent pixels only"),
 }

@@ -228,13 +228,19 @@ def test_images_that_are_their_own_masks_are_refused(tmp_path):
 def test_masks_beside_their_images(tmp_path):
     """LaMa's layout."""
     save(tmp_path / "a.jpg", tmp_path / "b_c.png", tmp_path / "party_mask.png")
-    for name in ("a_mask001", "b_c_mask000"):
+    save(tmp_path / "b.png")
+    for name in ("a_mask001", "b_c_mask000", "b_mask0"):
         hole_mask(32, 0.5).save(tmp_path / f"{name}.png")
     kwargs = {"shuffle": False, **SMALL}
     dataset = InpaintingDataset(tmp_path, tmp_path, **kwargs)
-    assert listed(dataset.images, tmp_path) == ["a.jpg", "b_c.png", "party_mask.png"]
-    masks = ["a_mask001.png", "b_c_mask000.png"]
+    assert listed(dataset.images, tmp_path) == [
+        "a.jpg",
+        "b.png",
+        "b_c.png",
+        "party_mask.png",
+    ]
+    masks = ["a_mask001.png", "b_mask0.png", "b_c_mask000.png"]
     assert listed(dataset.masks.files, tmp_path) == masks
-    with pytest.warns(UserWarning, match=r"2 \(a_mask001.png, .* the mask of the"):
+    with pytest.warns(UserWarning, match=r"3 \(a_mask001.png, .* the mask of the"):
         dataset = InpaintingDataset(tmp_path, **kwargs)
-    assert len(dataset.images) == 3
+    assert len(dataset.images) == 4

@@ -49,7 +49,7 @@ def test_masks_and_results_within_the_folder_of_images(tmp_path):
     assert pairs(again, tmp_path) == expected
     one = InpaintBatch(tmp_path, tmp_path / "masks" / "a.png", out)
     assert len(one.report.skipped) == 2
-    assert list(pairs(one, tmp_path)) == ["masks/a.png", "masks/sub/b.bmp"]
+    assert list(pairs(one, tmp_path)) == ["masks/sub/b.bmp"]
 
 
 def test_masks_beside_their_images(tmp_path):
@@ -73,6 +73,25 @@ def test_masks_beside_their_images(tmp_path):
     save_masks(images, "a_mask002.png")
     with pytest.raises(ValueError, match="one mask for each image.*001.png, .*002.png"):
         InpaintBatch(images, images, out)
+
+
+def test_mask_files_in_the_folder_of_images(tmp_path):
+    save_images(tmp_path, "a.jpg", "b.jpg")
+    save_masks(tmp_path, "one.png", "a-seg.png", "b-seg.png")
+    out = tmp_path / "out"
+    batch = InpaintBatch(tmp_path, tmp_path / "one.png", out)
+    assert pairs(batch, tmp_path)["a.jpg"] == "one.png"
+    assert "one.png" not in pairs(batch, tmp_path)
+    batch = InpaintBatch(tmp_path / "*.jpg", tmp_path / "*.png", out)
+    assert batch.report.failed.keys() == {str(tmp_path / f"{x}.jpg") for x in "ab"}
+    for name in "ab":
+        (tmp_path / f"{name}-seg.png").rename(tmp_path / f"{name}.png")
+    for images in ("*.jpg", "[ab].*"):
+        batch = InpaintBatch(tmp_path / images, tmp_path / "[ab].png", out)
+        assert pairs(batch, tmp_path) == {"a.jpg": "a.png", "b.jpg": "b.png"}
+    (tmp_path / "b.png").unlink()
+    batch = InpaintBatch(tmp_path / "a.jpg", tmp_path, tmp_path / "new.png")
+    assert pairs(batch, tmp_path) == {"a.jpg": "a.png"}
 
 
 def test_masks_with_a_suffix_in_a_folder_of_their_own(tmp_path):

@@ -1,6 +1,6 @@
 """Images and masks as people have them at hand."""
 
-from io import BytesIO
+from io import BytesIO, StringIO
 
 import keras
 import numpy as np
@@ -18,6 +18,12 @@ FILLED = np.where(HOLE[..., None], np.array(FILL_COLOR, "uint8"), IMAGE)
 def to_png(array):
     file = BytesIO()
     Image.fromarray(array).save(file, "PNG")
+    return file
+
+
+def closed_file():
+    file = BytesIO()
+    file.close()
     return file
 
 
@@ -86,6 +92,10 @@ def test_single_images_as_sources_of_a_data_set():
         (b"content", "cannot identify image file"),
         (b"", "it is empty"),
         (open, "of type builtin"),
+        ("photos/*.jpg", "a pattern; pass the list of files"),
+        (b"PK\3\4" + bytes(30), "it is a zip"),
+        (StringIO("text"), "open in binary mode"),
+        (closed_file(), "a file that can be read"),
         (None, "of type NoneType"),
         ({"image": IMAGE}, "of type dict"),
     ],

@@ -73,16 +73,16 @@ def resolve_colors(colors):
     position = (palette.colors - ground) @ axis
     line = ground + position[:, None] * (mark - ground)
     off_line = np.linalg.norm(palette.colors - line, axis=-1)
-    is_exact = len(palette.colors) <= FEW
-    is_other = off_line > (OFF_LINE if is_exact else OFF_LINE_OF_JPEG)
-    # Mixtures are a thin rim; where there are few colors, they are others.
     is_between = (position > 0.2) & (position < 0.8)
-    allowed = (
-        0
-        if is_exact
-        else 0.1 * min(colors[..., 0].size, 4 * palette.counts[position > 0.5].sum())
-    )
-    if palette.counts[is_other | is_between].sum() > allowed:
+    size, marked = palette.counts.sum(), palette.counts[position > 0.5].sum()
+    if len(palette.colors) <= FEW:
+        # Without a smooth rim, what lies between the two is another color.
+        is_clear = not (is_between | (off_line > OFF_LINE)).any()
+    else:
+        off_line = palette.counts[off_line > OFF_LINE_OF_JPEG].sum()
+        is_clear = off_line <= 0.1 * min(size, 4 * marked)
+        is_clear &= palette.counts[is_between].sum() <= 0.3 * size
+    if not is_clear:
         raise UnclearMaskError(palette.describe())
     position = colors.astype("float32") @ axis - ground @ axis
     return np.rint(np.clip(position, 0, 1) * 255).astype("uint8")

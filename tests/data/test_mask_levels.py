@@ -1,13 +1,23 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from keras_ctsdg.data.mask_levels import (
     levels_of_array,
     levels_of_image,
     squeeze_mask,
 )
-from tests.data.mask_kinds import ALL_HOLE, HOLE, MARKED, NO_HOLE, REFUSED
+from tests.data.mask_kinds import (
+    ALL_HOLE,
+    BLACK,
+    HOLE,
+    MARKED,
+    NO_HOLE,
+    RED,
+    REFUSED,
+    WHITE,
+    paint,
+)
 
 pytestmark = pytest.mark.backend_independent
 
@@ -52,6 +62,14 @@ def test_soft_levels_are_kept_for_a_threshold():
     ramp = np.tile(np.arange(256, dtype="uint8"), (4, 1))
     for mask in (ramp, ramp / 255, ramp.astype("uint16") * 257, Image.fromarray(ramp)):
         np.testing.assert_array_equal(read(mask), ramp)
+
+
+def test_blurred_color_is_read_as_blurred_white():
+    found = [
+        read(Image.fromarray(paint(mark, BLACK)).filter(ImageFilter.GaussianBlur(1.2)))
+        for mark in (WHITE, RED)
+    ]
+    np.testing.assert_array_equal(*(levels >= 127.5 for levels in found))
 
 
 @pytest.mark.parametrize(

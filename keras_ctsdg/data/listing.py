@@ -119,13 +119,13 @@ def find_masks_beside(sources):
     Returns:
         List of the indices of the masks in `sources`, in the order of their images.
     """
+    found = {i: without_mask_suffix(x.path) for i, x in enumerate(sources)}
+    found = {i: image for i, image in found.items() if image is not None}
+    if not found:
+        return []
     images = {source.path.with_suffix(""): i for i, source in enumerate(sources)}
-    found = []
-    for i, source in enumerate(sources):
-        image = without_mask_suffix(source.path)
-        if image in images:
-            found.append((images[image], i))
-    return [i for _, i in sorted(found)]
+    pairs = [(images[image], i) for i, image in found.items() if image in images]
+    return [i for _, i in sorted(pairs)]
 
 
 def without_mask_suffix(path):

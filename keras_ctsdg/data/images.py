@@ -8,7 +8,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from keras_ctsdg.data.formats import describe_content
 from keras_ctsdg.data.listing import list_images, summarize_not_taken
 from keras_ctsdg.data.mask_levels import levels_of_array, levels_of_image
-from keras_ctsdg.data.sources import is_path, is_single, make_source
+from keras_ctsdg.data.sources import is_path, is_single, list_items, make_source
 
 
 class ImageError(ValueError):
@@ -48,7 +48,7 @@ class ImageFiles:
         else:
             self.sources = [
                 make_source(image, f"{argument}[{i}]")
-                for i, image in enumerate(_iterate(source, argument))
+                for i, image in enumerate(list_items(source, argument))
             ]
         if not self.sources:
             raise ValueError(
@@ -168,16 +168,6 @@ class ImageFiles:
                 f"Image {index} of `{self.argument}` cannot {purpose}: {reason}. "
                 f"Received: {source.name}"
             ) from error
-
-
-def _iterate(source, argument):
-    try:
-        return list(source)
-    except TypeError as error:
-        raise ValueError(
-            f"`{argument}` must be a path, an image or a list of images. Received: "
-            f"{argument} of type {type(source).__name__}"
-        ) from error
 
 
 # === Conversion ===

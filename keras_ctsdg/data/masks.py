@@ -5,7 +5,7 @@ from keras_ctsdg.data._checks import check_seed
 from keras_ctsdg.data.arrays import is_array, to_array
 from keras_ctsdg.data.images import ImageError, ImageFiles
 from keras_ctsdg.data.mask_levels import MIDDLE, squeeze_mask
-from keras_ctsdg.data.sources import is_path, is_single
+from keras_ctsdg.data.sources import is_path, is_single, list_items
 
 
 class MaskFiles:
@@ -31,7 +31,10 @@ class MaskFiles:
         if is_single(source):
             source = squeeze_mask(source, "masks")
         elif not is_path(source):
-            source = [squeeze_mask(x, f"masks[{i}]") for i, x in enumerate(source)]
+            source = [
+                squeeze_mask(x, f"masks[{i}]")
+                for i, x in enumerate(list_items(source, "masks"))
+            ]
         self.files = ImageFiles(source, "masks", passed_over)
 
     def __len__(self):

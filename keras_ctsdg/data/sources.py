@@ -159,6 +159,25 @@ def is_single(value):
     return len(shape) == 2 or (len(shape) == 3 and shape[2] in BANDS)
 
 
+def list_items(source, argument):
+    """Return the items of a list of images of any kind.
+
+    Args:
+        source: Iterable.
+        argument: Str, what errors call it.
+
+    Raises:
+        ValueError: If it is not iterable.
+    """
+    try:
+        return list(source)
+    except TypeError as error:
+        raise ValueError(
+            f"`{argument}` must be a path, an image or a list of images. Received: "
+            f"{argument} of type {type(source).__name__}"
+        ) from error
+
+
 def make_source(image, name):
     """Return the source of one image of any kind.
 

@@ -115,3 +115,5 @@ def test_channels_first_masks_are_named():
         ConstantModel().inpaint(IMAGE, mask)
     with pytest.raises(ValueError, match=r"`masks\[0\]` must .*\[C, H, W\]"):
         InpaintingDataset([IMAGE], [mask], **SMALL)
+    with pytest.raises(ValueError, match="`masks` must be a path, .*of type int"):
+        InpaintingDataset([IMAGE], 5, **SMALL)

@@ -9,6 +9,7 @@ import glob
 import os
 from io import BytesIO
 from pathlib import Path, PurePath
+from typing import Any
 
 from PIL import Image
 
@@ -28,11 +29,18 @@ class Source:
     Attributes:
         name: Str, what errors call it.
         path: `pathlib.PurePath`, or `None`.
+        file: `pathlib.Path` of an image file; `None` for any other.
         array: Array of an image in memory; `None` for any other.
     """
 
-    path = None
-    array = None
+    name: str
+    path: Any = None
+    file: Any = None
+    array: Any = None
+
+    def open(self):
+        """Return the image as an open `PIL.Image.Image`."""
+        raise NotImplementedError
 
     def head(self):
         """Return the first bytes, or none of an image that is in memory."""

@@ -80,7 +80,7 @@ def _open_files(images, masks, out):
 
 def _mask_finder(found, masks):
     """Return a callable from an image's path to its mask; KeyError if there is none."""
-    sources = [getattr(source, "file", source) for source in found.sources]
+    sources = [source.file or source for source in found.sources]
     if masks.is_file() and isinstance(found.sources[0], FileSource):
         return lambda path: sources[0]
     paths = [source.path for source in found.sources]

@@ -190,14 +190,18 @@ class CTSDG(TrainingStep):
         `threshold` are the hole, and become opaque; all others keep their alpha.
 
         Args:
-            image: A path, a PIL image, an array `[H, W]`, `[H, W, 1]`, `[H, W, 3]`
-                or `[H, W, 4]` (uint8, uint16, or floats in [0, 1]), a batch of
-                arrays `[B, H, W, C]`, or a list of any of these. PIL images may be
-                of mode 1, L, LA, P, PA, RGB, RGBA, CMYK, YCbCr, HSV, I;16, or I
-                with 16 bits; of an animation, the first frame is filled. Floats in
-                the hole may be anything, NaN included.
+            image: A path, the bytes of a file, an open file, a PIL image, an array
+                `[H, W]`, `[H, W, 1]`, `[H, W, 3]` or `[H, W, 4]` (uint8, uint16,
+                other integers in [0, 255], or floats in [0, 1]), a batch of arrays
+                `[B, H, W, C]`, or a list of any of these. Tensors and nested lists
+                are taken as arrays. PIL images may be of mode 1, L, LA, P, PA, RGB,
+                RGBA, CMYK, YCbCr, HSV, I;16, or I with 16 bits; of an animation, the
+                first frame is filled. Floats in the hole may be anything, NaN
+                included.
             mask: An image of the same size, of any of these kinds, where white or 1
-                marks the hole; one for all images, or one for each. It is oriented
+                marks the hole, or a color on black, or an alpha; one for all images,
+                or one for each. What is unclear is refused; only a black mask has no
+                hole. `keras_ctsdg.data.mask_levels` has the rules. It is oriented
                 as the image is displayed, after its EXIF rotation; an array may also
                 follow the image's rows as stored. `None` takes the transparent
                 pixels of the image as the hole. Defaults to `None`.
@@ -208,14 +212,16 @@ class CTSDG(TrainingStep):
         Returns:
             The filled images in the form they were passed: list, batch or single;
             arrays of the same shape and dtype, PIL images of the same mode and size;
-            for a path, a PIL image. Palettes keep their colors, and the hole gets the
+            for a path or bytes, a PIL image; for tensors and nested lists, arrays.
+            Palettes keep their colors, and the hole gets the
             nearest of them. `info` holds EXIF and color profile: pass
             `exif=result.info.get("exif")` to `save`. For a mask without a hole there
             is a warning, and the image is returned unchanged.
 
         Raises:
             ValueError: Before any work, if an argument breaks a rule above, a file
-                cannot be read, sizes differ, a mask covers the whole image, values
+                cannot be read, sizes differ, a mask is unclear or covers the whole
+                image, values
                 outside the hole are not in [0, 1], or `strategy` needs more than
                 `memory_limit`.
 

@@ -53,12 +53,14 @@ def evaluate(
         write_results,
     )
 
+    out = out.expanduser()
     loaded = from_preset(model, with_discriminator=False)
     dataset = open_dataset(
         images,
         masks,
         celeba,
         split,
+        [out],
         batch_size=batch_size,
         image_size=image_size,
         edges=loaded.edges,

@@ -9,6 +9,7 @@ from rich.progress import track
 from keras_ctsdg import from_preset
 from keras_ctsdg.cli._console import error_console, print_line
 from keras_ctsdg.cli._options import options_from
+from keras_ctsdg.data.listing import summarize_not_taken
 from keras_ctsdg.inpainting import InpaintOptions
 from keras_ctsdg.inpainting.batch import InpaintBatch
 
@@ -19,7 +20,10 @@ def inpaint(
         str, typer.Argument(help="A preset's name or folder, or a `.keras` file.")
     ],
     images: Annotated[
-        Path, typer.Option("--images", "--image", help="An image, or a folder.")
+        Path,
+        typer.Option(
+            "--images", "--image", help="An image, a folder, or a pattern in quotes."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="File for one image, folder for a folder.")],
     masks: Annotated[
@@ -27,8 +31,8 @@ def inpaint(
         typer.Option(
             "--masks",
             "--mask",
-            help="White marks the hole: one mask for all images, or a folder in which "
-            "masks have the names of their images.",
+            help="White marks the hole: one mask for all images, or a folder or zip in "
+            "which masks have the names of their images.",
         ),
     ] = None,
     alpha: Annotated[
@@ -83,4 +87,9 @@ def _print_report(report, out):
     )
     for name, reason in report.failed.items():
         print_line(f"  {name}: {reason}")
-    print_line(f"Written to {out}")
+    if report.not_taken:
+        print_line(f"Not taken: {summarize_not_taken(report.not_taken)}")
+    if report.filled or report.unchanged:
+        print_line(f"Written to {out}")
+    else:
+        print_line("Nothing was written.")

@@ -9,6 +9,7 @@ from keras_ctsdg.cli._console import error_console, print_line
 from keras_ctsdg.cli._options import options_from
 from keras_ctsdg.cli._train_options import CropChoice, TrainOptions
 from keras_ctsdg.cli.data import open_dataset
+from keras_ctsdg.data.pairs import open_images_and_masks
 from keras_ctsdg.training.optimizer import get_optimizer
 from keras_ctsdg.training.verbosity import resolve_verbosity
 
@@ -27,13 +28,13 @@ def train(
     again after an interruption, the same command continues from the last complete
     epoch. Without --masks, masks are random.
     """
-    options = TrainOptions(**options)
+    options, out = TrainOptions(**options), out.expanduser()
     _check_output(out, overwrite)
     _check_validation(options)
     first_stage, epochs = _count_epochs(options)
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.policy)
-    dataset, validation = _open_datasets(options)
+    dataset, validation = _open_datasets(options, out)
     model = _make_model(options)
     print_line(
         f"{first_stage} epochs of {options.steps_per_epoch} steps, then "
@@ -102,7 +103,7 @@ def _count_epochs(options):
     return first_stage, epochs
 
 
-def _open_datasets(options):
+def _open_datasets(options, out):
     """Return the training data and the validation data, which may be `None`."""
     shared = {
         "batch_size": options.batch_size,
@@ -124,6 +125,7 @@ def _open_datasets(options):
         masks,
         options.celeba,
         "train",
+        [out, *filter(None, (options.validation_images, options.validation_masks))],
         crop=None if is_whole else options.crop,
         horizontal_flip=options.horizontal_flip,
         steps_per_epoch=options.steps_per_epoch,
@@ -137,7 +139,8 @@ def _open_datasets(options):
     if options.validation_images is None:
         return training, None
     masks = options.validation_masks or random_masks
-    return training, data.InpaintingDataset(options.validation_images, masks, **shared)
+    images, masks = open_images_and_masks(options.validation_images, masks, [out])
+    return training, data.InpaintingDataset(images, masks, **shared)
 
 
 def _make_model(options):

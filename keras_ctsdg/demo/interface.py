@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from keras_ctsdg.data.images import EXTENSIONS
+from keras_ctsdg.data.formats import image_endings
 from keras_ctsdg.data.sample_photos import load_sample_photos
 from keras_ctsdg.demo.fill import fill
 from keras_ctsdg.demo.images import (
@@ -96,7 +96,7 @@ def build_interface(presets, folder, memory_limit, max_megapixels):
             "Everything stays on this computer."
         )
         output = {"interactive": False, "format": "png", "buttons": ["fullscreen"]}
-        files = {"file_types": list(EXTENSIONS), "height": 150}
+        files = {"file_types": image_endings(), "height": 150}
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 image = gr.File(label="1. Photo", **files)

@@ -3,21 +3,14 @@
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
 
 from keras_ctsdg.data.images import ImageFiles
 from keras_ctsdg.data.prefetch import prefetch
+from keras_ctsdg.data.sources import expand_user
 from keras_ctsdg.inpainting.files import copy_image, save_image
 from keras_ctsdg.inpainting.fill import NoHoleWarning, inpaint
-
-
-class FillTask(NamedTuple):
-    """An image file, its mask file (`None` for its alpha) and the result's path."""
-
-    image: Path
-    mask: Path | None
-    out: Path
+from keras_ctsdg.inpainting.holes import read_mask
+from keras_ctsdg.inpainting.pairing import pair_files
 
 
 @dataclass
@@ -29,12 +22,15 @@ class BatchReport:
         unchanged: List of str, images without a hole, which were copied.
         skipped: List of str, images whose results existed before.
         failed: Dict of str to str, why images could not be filled.
+        not_taken: Dict of str to str, why files in the folders that seem to be images
+            or masks are none that can be used.
     """
 
     filled: list = field(default_factory=list)
     unchanged: list = field(default_factory=list)
     skipped: list = field(default_factory=list)
     failed: dict = field(default_factory=dict)
+    not_taken: dict = field(default_factory=dict)
 
 
 class InpaintBatch:
@@ -43,10 +39,13 @@ class InpaintBatch:
     The files are paired and checked on creation, before a model is needed.
 
     Args:
-        images: `Path` of an image, or of a folder, which is searched to any depth.
-        masks: `Path` of one mask for all images, or of a folder, in which the mask of
-            an image has the same name except for its ending; `None` with `alpha`.
-            White marks the hole.
+        images: `Path` of an image, or of a folder, which is searched to any depth, or
+            a pattern such as `photos/*.jpg`.
+        masks: `Path` of one mask for all images, or of a folder, a zip or a pattern,
+            in which the mask of an image has the same name except for its ending, or
+            has `_mask001` before it; `None` with `alpha`. White marks the hole. It
+            may be the folder of the images, if it holds `a_mask001.png` beside
+            `a.png`.
         out: `Path` of a file for an image, or of a folder, in which the images of a
             folder keep their names.
         alpha: Bool, whether the transparent pixels of the images are the holes.
@@ -64,7 +63,9 @@ class InpaintBatch:
     """
 
     def __init__(self, images, masks, out, alpha=False, overwrite=False):
-        tasks, unmatched = pair_files(images, masks, alpha, out)
+        images, out = expand_user(images), expand_user(out)
+        masks = None if masks is None else expand_user(masks)
+        tasks, unmatched, not_taken = pair_files(images, masks, alpha, out)
         done = [task for task in tasks if task.out.exists() and not overwrite]
         if done and images.is_file():
             raise ValueError(
@@ -75,6 +76,7 @@ class InpaintBatch:
         self.report = BatchReport(
             skipped=[str(task.image) for task in done],
             failed={str(path): "It has no mask of its name." for path in unmatched},
+            not_taken=not_taken,
         )
 
     def run(self, model, options, progress=iter):
@@ -110,74 +112,6 @@ class InpaintBatch:
             self.report.failed[str(task.image)] = str(error) or type(error).__name__
 
 
-# === Pairs of files ===
-
-
-def pair_files(images, masks, alpha, out):
-    """Pair images with their masks and the paths of their results.
-
-    Args:
-        images, masks, alpha, out: As `InpaintBatch` takes them.
-
-    Returns:
-        Tuple of a list of `FillTask`, in the order of the names, and a list of the
-        images without a mask.
-
-    Raises:
-        ValueError: If the paths do not fit together, or there is no image.
-    """
-    if alpha == (masks is not None):
-        raise ValueError(
-            f"Pass either `masks` or `alpha`. Received: masks={masks}, alpha={alpha}"
-        )
-    is_single = images.is_file()
-    if is_single and not out.is_dir() and not out.suffix:
-        raise ValueError(
-            "`out` must be the name of an image file or a folder that exists. "
-            f"Received: out={out}"
-        )
-    root = images.parent if is_single else images
-    files = [images] if is_single else _list_images(images, "images")
-    find_mask = _mask_finder(masks)
-    tasks, unmatched = [], []
-    for file in files:
-        name = file.relative_to(root)
-        target = out if is_single and not out.is_dir() else out / name
-        if target.resolve() == file.resolve():
-            raise ValueError(f"`out` must not be `images`. Received: out={out}")
-        try:
-            tasks.append(FillTask(file, find_mask(name), target))
-        except KeyError:
-            unmatched.append(file)
-    return tasks, unmatched
-
-
-def _list_images(folder, argument):
-    if not folder.is_dir():
-        raise ValueError(
-            f"`{argument}` must be a folder or an image file that exists. "
-            f"Received: {argument}={folder}"
-        )
-    files = ImageFiles(folder, argument)
-    return [Path(files.name(i)) for i in range(len(files))]
-
-
-def _mask_finder(masks):
-    """Return a callable from an image's name to its mask; KeyError if there is none."""
-    if masks is None or masks.is_file():
-        return lambda name: masks
-    found = {}
-    for file in _list_images(masks, "masks"):
-        name = file.relative_to(masks).with_suffix("")
-        if name in found:
-            raise ValueError(
-                "`masks` must hold files whose names differ in more than the ending. "
-                f"Received: {found[name]}, {file}"
-            )
-        found[name] = file
-    return lambda name: found[name.with_suffix("")]
-
-
 # === Steps of one image ===
 
 
@@ -187,7 +121,7 @@ def _read(task):
         image = ImageFiles([task.image], "image").load_original(0)
         if task.mask is None:
             return image, None
-        return image, ImageFiles([task.mask], "mask").load(0, "L")
+        return image, read_mask(task.mask, "mask")
     except (OSError, ValueError) as error:
         return error
 

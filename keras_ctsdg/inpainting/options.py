@@ -40,7 +40,7 @@ class InpaintOptions:
         invert_mask: Bool, whether black or 0 marks the hole instead of white or 1.
             Defaults to `False`.
         threshold: Float in (0, 1], the mask value from which a pixel belongs to the
-            hole. Defaults to `0.5`.
+            hole, in masks of more than two levels. Defaults to `0.5`.
         dilate: Int, the number of pixels by which the hole grows on all sides.
             Defaults to `0`.
         feather: Float in [0, 64], the width in pixels of the blend between image and

@@ -49,6 +49,7 @@ def test_report_lists_every_image_once(folders):
         "filled": [str(images / "a.png")],
         "unchanged": [str(images / "b.png")],
         "skipped": [],
+        "not_taken": {},
     }
     assert set(failed) == {str(images / "c.png"), str(images / "d.png")}
     assert "cannot be read" in failed[str(images / "c.png")]
@@ -90,8 +91,8 @@ def test_wrong_paths_are_refused(folders):
             (images, masks, out, True),
             "Pass either `masks` or `alpha`. Received: masks=",
         ),
-        ((images / "no", masks, out), "`images` must be a folder or .*images=.*no"),
-        ((images, masks / "no", out), "`masks` must be a folder or .*masks=.*no"),
+        ((images / "no", masks, out), "`images` must be a folder, .*images=.*no"),
+        ((images, masks / "no", out), "`masks` must be a folder, .*masks=.*no"),
         ((one, mask, out), "`out` must be the name of an image file .*out=.*out"),
         ((images, masks, images), "`out` must not be `images`. Received: out="),
         ((one, mask, masks / "b.png"), "`out` must not exist, .*Received: out=.*b.png"),

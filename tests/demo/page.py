@@ -1,0 +1,103 @@
+"""The demo on a stub model, and a client that speaks its protocol without a browser."""
+
+import json
+from contextlib import contextmanager
+from io import BytesIO
+from threading import Thread
+from types import SimpleNamespace
+
+import httpx
+import uvicorn
+from PIL import Image
+
+from keras_ctsdg.demo import server
+from keras_ctsdg.demo.interface import build_interface, import_gradio
+from keras_ctsdg.demo.sessions import SessionFiles
+from tests.inpainting.common import ConstantModel
+
+MEGABYTES = 1
+
+
+class StubPresets:
+    names = ("stub",)
+
+    def get(self, name):
+        if name not in self.names:
+            raise ValueError(f"`preset` must be `stub`. Received: {name}")
+        return ConstantModel()
+
+
+@contextmanager
+def serving():
+    """Serve the demo as `serve` does, in a thread; yield its address and files."""
+    with server._listening_socket(0) as listener, server._temporary_folder() as folder:
+        files = SessionFiles(folder, server.UPLOADS * MEGABYTES * 2**20)
+        interface = build_interface(StubPresets(), files, 3.0, 64)
+        port = listener.getsockname()[1]
+        app = server._make_app(import_gradio(), interface, port, files, MEGABYTES)
+        listener.listen()
+        process = uvicorn.Server(server._config(app))
+        thread = Thread(target=process.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield SimpleNamespace(
+            address=f"http://127.0.0.1:{port}",
+            port=port,
+            files=files,
+            folder=files.folder,
+            interface=interface,
+        )
+        process.should_exit = True
+        thread.join()
+
+
+class Page:
+    """What the page's JavaScript does: a browser's cookies and the name of a tab."""
+
+    def __init__(self, demo, tab, browser=None):
+        self.tab = tab
+        self.http = browser or httpx.Client(base_url=demo.address, timeout=60)
+        self.http.get("/")
+        events = self.http.get("/config").json()["dependencies"]
+        by_inputs = {len(event["inputs"]): event["id"] for event in events[::-1]}
+        self.fill_event = by_inputs[5]
+        self.show_event = by_inputs[1]
+
+    def upload(self, data, name="photo.png", **headers):
+        """Upload a file; return the response."""
+        headers = {"session_hash": self.tab, **headers}
+        files = {"files": (name, data)}
+        return self.http.post("/gradio_api/upload", files=files, headers=headers)
+
+    def join(self, event, data, **headers):
+        """Send an event; return the response."""
+        body = {"data": data, "fn_index": event, "session_hash": self.tab}
+        return self.http.post("/gradio_api/queue/join", json=body, headers=headers)
+
+    def run(self, event, data):
+        """Send an event and return its output, or the text of its error."""
+        response = self.join(event, data)
+        assert response.status_code == 200, response.text
+        query = {"session_hash": self.tab}
+        with self.http.stream("GET", "/gradio_api/queue/data", params=query) as stream:
+            for line in stream.iter_lines():
+                message = json.loads(line.removeprefix("data:") or "{}")
+                if message.get("msg") == "process_completed":
+                    output = message["output"]
+                    return output["data"] if message["success"] else output["error"]
+
+    def show(self, photo):
+        return self.run(self.show_event, [photo])
+
+    def fill(self, photo, strokes="", mask=None):
+        return self.run(self.fill_event, [photo, strokes, mask, "auto", "stub"])
+
+
+def to_file(path):
+    """What the page sends for a file."""
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+
+def to_png(image):
+    file = BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()

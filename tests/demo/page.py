@@ -7,15 +7,19 @@ from threading import Thread
 from types import SimpleNamespace
 
 import httpx
+import numpy as np
 import uvicorn
 from PIL import Image
 
 from keras_ctsdg.demo import server
 from keras_ctsdg.demo.interface import build_interface, import_gradio
 from keras_ctsdg.demo.sessions import SessionFiles
-from tests.inpainting.common import ConstantModel
+from tests.inpainting.common import PHOTO, ConstantModel
 
 MEGABYTES = 1
+IMAGE = np.asarray(PHOTO[:48, :64])
+MASK = np.zeros((48, 64), "uint8")
+MASK[10:20, 10:30] = 255
 
 
 class StubPresets:
@@ -58,9 +62,17 @@ class Page:
         self.http = browser or httpx.Client(base_url=demo.address, timeout=60)
         self.http.get("/")
         events = self.http.get("/config").json()["dependencies"]
-        by_inputs = {len(event["inputs"]): event["id"] for event in events[::-1]}
-        self.fill_event = by_inputs[5]
-        self.show_event = by_inputs[1]
+        (self.fill_event,) = [x["id"] for x in events if len(x["inputs"]) == 5]
+        changes = [x["id"] for x in events if len(x["inputs"]) == 1]
+        self.show_event, self.mask_event = changes
+
+    def close(self):
+        """Open and end the connection that a browser keeps while a page is open."""
+        options = {"base_url": self.http.base_url, "cookies": self.http.cookies}
+        with httpx.Client(**options) as browser:
+            path = f"/gradio_api/heartbeat/{self.tab}"
+            with browser.stream("GET", path) as connection:
+                next(connection.iter_raw())
 
     def upload(self, data, name="photo.png", **headers):
         """Upload a file; return the response."""
@@ -101,3 +113,13 @@ def to_png(image):
     file = BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
+
+
+def upload_both(page):
+    """Upload `IMAGE` and `MASK`; return their paths on the server."""
+    photo, mask = page.upload(to_png(IMAGE)), page.upload(to_png(MASK), "mask.png")
+    return photo.json()[0], mask.json()[0]
+
+
+def list_files(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -11,6 +11,7 @@ COOKIE = "keras_ctsdg_session"
 COOKIE_PATTERN = re.compile(r"[\w-]{43}")
 TAB_PATTERN = re.compile(r"\w{1,64}")
 UPLOAD = "/gradio_api/upload"
+PROGRESS = "/gradio_api/upload_progress"
 JOIN = "/gradio_api/queue/join"
 MESSAGES = "/gradio_api/queue/data"
 HEARTBEAT = "/gradio_api/heartbeat/"
@@ -18,9 +19,8 @@ FILE = "/gradio_api/file="
 # Gradio has many more, for which the page has no use.
 ROUTES = {
     "GET": re.compile(
-        r"/(|config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)"
-        r"|/(assets|static|svelte)/.+"
-        r"|/gradio_api/(info|app_id|startup-events|theme\.css|queue/data)"
+        r"/(|config|theme\.css|favicon\.ico|manifest\.json)|/(assets|static)/.+"
+        r"|/gradio_api/(app_id|info|queue/data|startup-events|upload_progress)"
         r"|/gradio_api/(heartbeat/|file=).+",
         re.DOTALL,
     ),

@@ -176,6 +176,8 @@ class EventHandlers:
         """
         no_result = None, self.gr.DownloadButton(interactive=False)
         self.files.assign(session, "image", path)
+        for slot in ("before", "after", "result"):
+            self.files.assign(session, slot, None)
         if not path:
             return self.gr.HTML(value="", image=""), None, *no_result, ""
         check_upload(path, "image", self.max_megapixels)

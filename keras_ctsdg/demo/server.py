@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import copyfileobj
 
 from keras_ctsdg.demo.fill import PresetCache
-from keras_ctsdg.demo.guard import COOKIE, UPLOAD, Guard
+from keras_ctsdg.demo.guard import COOKIE, PROGRESS, UPLOAD, Guard
 from keras_ctsdg.demo.interface import CSS, build_interface, import_gradio, make_theme
 from keras_ctsdg.demo.sessions import BudgetError, Session, SessionFiles
 from keras_ctsdg.inpainting import InpaintOptions
@@ -129,6 +129,7 @@ def _make_app(gradio, interface, port, files, max_upload_mb):
     )
     # Before Gradio's own route, which knows no budget and no owner of a file.
     app.add_route(UPLOAD, partial(_upload, files, max_upload_mb), methods=["POST"])
+    app.add_route(PROGRESS, _report_progress)
     gradio.mount_gradio_app(
         app,
         interface,
@@ -157,8 +158,9 @@ async def _upload(files, max_upload_mb, request):
     session = Session(request.cookies[COOKIE], request.headers.get("session_hash"))
     try:
         with files.reserve(int(request.headers["content-length"])):
-            async with request.form(max_files=1, max_fields=0) as form:
-                upload = form.get("files")
+            async with request.form(max_files=100, max_fields=0) as form:
+                # Whoever drops several files gets the first, as with Gradio.
+                upload, *_ = [*form.getlist("files"), None]
                 if not isinstance(upload, UploadFile):
                     return PlainTextResponse("`files` must be a file.", 400)
                 if upload.size > max_upload_mb * 2**20:
@@ -170,6 +172,14 @@ async def _upload(files, max_upload_mb, request):
     except BudgetError as error:
         return PlainTextResponse(str(error), 413)
     return JSONResponse([str(path)])
+
+
+async def _report_progress(request):
+    """End the progress bar, which an upload to the same machine does not need."""
+    from starlette.responses import PlainTextResponse
+
+    done = 'data: {"msg": "done"}\n\n'
+    return PlainTextResponse(done, media_type="text/event-stream")
 
 
 def _config(app):

@@ -143,7 +143,7 @@ def test_unclaimed_upload_belongs_to_the_first_page_that_names_it(page, server):
 
 ROUTES = (
     "/ /config /theme.css /assets/x /static/x /docs /login /monitoring /unknown "
-    "/gradio_api/info /gradio_api/upload /gradio_api/upload_progress "
+    "/gradio_api/info /gradio_api/upload /gradio_api/vibe-code "
     "/gradio_api/queue/join /gradio_api/queue/data /gradio_api/heartbeat/x "
     "/gradio_api/call/run /gradio_api/run/predict /gradio_api/component_server "
     "/gradio_api/file=/etc/hostname /gradio_api/proxy=http://127.0.0.1/ "

@@ -89,6 +89,11 @@ def test_only_uploaded_files_can_be_named(page, server, tmp_path):
     (preview,) = set(list_files(server.folder)) - set(before)
     assert preview.name == "before.png"
     assert page.fill(to_file(photo), "", to_file(mask))[2].startswith("Filled 200")
+    # Nor does an upload lead elsewhere, whoever put a link in its place.
+    Path(photo).unlink()
+    Path(photo).symlink_to(secret)
+    assert page.join(page.show_event, [to_file(photo)]).status_code == 422
+    assert page.http.get(f"/gradio_api/file={photo}").status_code == 403
 
 
 def test_gradio_checks_paths_by_itself(server, tmp_path):

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from tests.demo.page import Page, serving
@@ -12,6 +14,6 @@ def server():
 @pytest.fixture
 def page(server, request):
     """A page of a browser of its own, closed at the end."""
-    page = Page(server, f"tab_{abs(hash(request.node.name))}")
+    page = Page(server, re.sub(r"\W", "_", request.node.name)[:64])
     yield page
     page.close()

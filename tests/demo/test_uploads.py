@@ -69,6 +69,14 @@ def test_bombs_as_photo_and_mask_are_refused(page, make):
             assert str(page.tab) not in error and "/tmp" not in error
 
 
+def test_files_for_other_programs_are_refused(page):
+    """Pillow would start Ghostscript for PostScript, whatever the file is called."""
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 48\n%%EndComments\n"
+    for data in (postscript, b"<svg xmlns='http://www.w3.org/2000/svg'/>", b""):
+        photo = page.upload(data).json()[0]
+        assert "`image` cannot be read: cannot identify" in page.show(to_file(photo))
+
+
 def test_bombs_as_strokes_are_refused(page):
     photo, _ = upload_both(page)
     for data in (

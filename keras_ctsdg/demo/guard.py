@@ -1,5 +1,6 @@
 """What stands between the network and Gradio, and lets only the page through."""
 
+import asyncio
 import json
 import re
 import secrets
@@ -177,7 +178,12 @@ class Guard:
         if request.method == "POST":
             scope["headers"].append((b"content-length", length.encode()))
         with is_open:
-            await self.app(scope, receive, send)
+            try:
+                await self.app(scope, receive, send)
+            except asyncio.CancelledError:
+                # Gradio ends its answers to a page that is open while the server stops.
+                if path != MESSAGES and not path.startswith(HEARTBEAT):
+                    raise
 
     def _session(self, browser, tab):
         if not isinstance(tab, str) or not TAB_PATTERN.fullmatch(tab):

@@ -182,22 +182,28 @@ async def _report_progress(request):
     return PlainTextResponse(done, media_type="text/event-stream")
 
 
-def _config(app):
+def _make_server(app):
     import uvicorn
 
-    return uvicorn.Config(
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets=None):
+            # Open pages stay connected, so that waiting for them would be in vain.
+            for task in self.server_state.tasks:
+                task.cancel()
+            await super().shutdown(sockets)
+
+    config = uvicorn.Config(
         app,
         ws="none",
         proxy_headers=False,
         log_level="warning",
         timeout_graceful_shutdown=1,
     )
+    return Server(config)
 
 
 def _run(app, listener):
-    import uvicorn
-
     try:
-        uvicorn.Server(_config(app)).run(sockets=[listener])
+        _make_server(app).run(sockets=[listener])
     except KeyboardInterrupt:
         pass

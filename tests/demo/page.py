@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import httpx
 import numpy as np
-import uvicorn
 from PIL import Image
 
 from keras_ctsdg.demo import server
@@ -40,7 +39,7 @@ def serving():
         port = listener.getsockname()[1]
         app = server._make_app(import_gradio(), interface, port, files, MEGABYTES)
         listener.listen()
-        process = uvicorn.Server(server._config(app))
+        process = server._make_server(app)
         thread = Thread(target=process.run, kwargs={"sockets": [listener]})
         thread.start()
         yield SimpleNamespace(

@@ -71,9 +71,8 @@ def run_phases(phases, training, validation, work, filters, dtype):
     for index, phase in enumerate(phases):
         preset = work / "phases" / phase.name
         if not preset.is_dir():
-            _run_phase(
-                phase, index, previous, preset, training, validation, filters, dtype
-            )
+            images = training, validation
+            _run_phase(phase, index, previous, preset, images, filters, dtype)
         yield preset
         previous = preset
 

@@ -53,27 +53,41 @@ PHASES = (
 )
 
 
-def run_phases(phases, training, validation, work, filters, dtype):
+def find_presets(phases, work):
+    """Return the paths of the presets of all complete phases, in their order.
+
+    Args:
+        phases: Iterable of `Phase`.
+        work: `pathlib.Path` of the working folder.
+    """
+    paths = (_preset_path(phase, work) for phase in phases)
+    return [path for path in paths if path.is_dir()]
+
+
+def _preset_path(phase, work):
+    return work / "phases" / phase.name
+
+
+def run_phases(phases, images, work, filters, dtype):
     """Run the phases that are not complete yet, and continue the one under way.
 
     Args:
         phases: Iterable of `Phase`.
-        training: List of paths of images to train on.
-        validation: List of paths of images to validate on.
+        images: Tuple of two lists of paths, to train on and to validate on.
         work: `pathlib.Path` of the working folder.
         filters: Int, the width of the generator.
         dtype: Str, the dtype policy of the training.
 
     Yields:
-        `pathlib.Path` of each phase's preset, which holds a plain `CTSDG`.
+        `pathlib.Path` of the preset, which holds a plain `CTSDG`, of each phase that
+        was not complete before.
     """
     previous = None
     for index, phase in enumerate(phases):
-        preset = work / "phases" / phase.name
+        preset = _preset_path(phase, work)
         if not preset.is_dir():
-            images = training, validation
             _run_phase(phase, index, previous, preset, images, filters, dtype)
-        yield preset
+            yield preset
         previous = preset
 
 

@@ -245,7 +245,7 @@ class TestScores:
             "comment": "https://example.org/cat",
         }
         card.write_attribution(tmp_path / "a.md", {"training": [photo], "test": []})
-        assert "## Training, 1 photographs" in (text := (tmp_path / "a.md").read_text())
+        assert "## Training, 1 in all" in (text := (tmp_path / "a.md").read_text())
         assert (
             "- cat.jpg (game), 2021 A Photographer: CC-BY-4.0. <https://example.org/cat>"
         ) in text

@@ -17,9 +17,8 @@ CARD = """
 ## What it is for
 
 Small and medium holes in photographs of any kind: scratches, text, wires, stains,
-what stands in the way. It is small ({filters} filters, {parameters:,} parameters), was
-trained on a CPU with {training} photographs, and fills with what a hole's surroundings
-suggest. It is not for faces, of which it has hardly seen any (CelebA's preset is for
+what stands in the way. It is small ({filters} filters), was trained on a CPU with
+{training} photographs, and fills with what a hole's surroundings suggest. It is not for faces, of which it has hardly seen any (CelebA's preset is for
 them), and it does not invent objects: large holes become smooth.
 
 ## Scores
@@ -59,7 +58,6 @@ def write_card(preset, model, scores, margins, table, counts):
     card = preset / "README.md"
     text = CARD.format(
         filters=model.generator.filters,
-        parameters=model.generator.count_params(),
         crops=len(scores["demo"]["0_20"]["psnr"]),
         table=table,
         margins="\n".join(rows),
@@ -117,7 +115,7 @@ def write_attribution(path, parts):
         "All are from packages of Debian 12, whose `copyright` files say this of them.",
     ]
     for name, photos in parts.items():
-        lines += ["", f"## {name.capitalize()}, {len(photos)} photographs", ""]
+        lines += ["", f"## {name.capitalize()}, {len(photos)} in all", ""]
         for photo in sorted(photos, key=lambda x: (x["package"], x["path"])):
             title = photo["path"].rsplit("/", 1)[1]
             license_name = TITLES.get(photo["license"], photo["license"])

@@ -18,8 +18,9 @@ CARD = """
 
 Small and medium holes in photographs of any kind: scratches, text, wires, stains,
 what stands in the way. It is small ({filters} filters), was trained on a CPU with
-{training} photographs, and fills with what a hole's surroundings suggest. It is not for faces, of which it has hardly seen any (CelebA's preset is for
-them), and it does not invent objects: large holes become smooth.
+{training} photographs, and fills with what a hole's surroundings suggest. It is not for
+faces, of which it has hardly seen any (CelebA's preset is for them), and it does not
+invent objects: large holes become smooth.
 
 ## Scores
 

@@ -180,6 +180,8 @@ class TestData:
         assert 0 < len(grays) < 12
 
 
+# JAX compiles half a minute of single operations for it, all of them `keras.ops`.
+@pytest.mark.backend_independent
 class TestNetwork:
     def test_learning_rates(self):
         schedule = network.learning_rate(2e-3, 2e-4, steps=1000, warmup=300)

@@ -1,23 +1,21 @@
 """The fill of an image file, or of all image files in a folder."""
 
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from keras_ctsdg.data.images import ImageFiles
 from keras_ctsdg.data.prefetch import prefetch
-from keras_ctsdg.inpainting.files import copy_image, save_image
-from keras_ctsdg.inpainting.fill import NoHoleWarning, inpaint
-
-
-class FillTask(NamedTuple):
-    """An image file, its mask file (`None` for its alpha) and the result's path."""
-
-    image: Path
-    mask: Path | None
-    out: Path
+from keras_ctsdg.inpainting.formats import FORMATS, format_of_ending
+from keras_ctsdg.inpainting.options import FileOptions
+from keras_ctsdg.inpainting.sources import read_header
+from keras_ctsdg.inpainting.steps import (
+    FillTask,
+    check_format,
+    fill_source,
+    read_task,
+    write_result,
+)
 
 
 @dataclass
@@ -29,12 +27,14 @@ class BatchReport:
         unchanged: List of str, images without a hole, which were copied.
         skipped: List of str, images whose results existed before.
         failed: Dict of str to str, why images could not be filled.
+        notes: Dict of str to str, what of filled or copied images was left out.
     """
 
     filled: list = field(default_factory=list)
     unchanged: list = field(default_factory=list)
     skipped: list = field(default_factory=list)
     failed: dict = field(default_factory=dict)
+    notes: dict = field(default_factory=dict)
 
 
 class InpaintBatch:
@@ -53,18 +53,21 @@ class InpaintBatch:
             Defaults to `False`.
         overwrite: Bool. `False` skips images whose results exist. Defaults to
             `False`.
+        files: `FileOptions`. Defaults to `None`, the default options.
 
     Attributes:
         pending: List of `FillTask`, the images to be filled.
         report: `BatchReport`, which `run` completes.
 
     Raises:
-        ValueError: If the paths do not fit together, there is no image, or the result
-            of a single image exists and `overwrite` is false.
+        ValueError: If the paths do not fit together, there is no image, the result
+            of a single image exists and `overwrite` is false, its format cannot hold
+            the image, or `quality` is given for formats without one.
     """
 
-    def __init__(self, images, masks, out, alpha=False, overwrite=False):
-        tasks, unmatched = pair_files(images, masks, alpha, out)
+    def __init__(self, images, masks, out, alpha=False, overwrite=False, files=None):
+        self.files = files or FileOptions()
+        tasks, unmatched = pair_files(images, masks, alpha, out, self.files.format)
         done = [task for task in tasks if task.out.exists() and not overwrite]
         if done and images.is_file():
             raise ValueError(
@@ -76,6 +79,33 @@ class InpaintBatch:
             skipped=[str(task.image) for task in done],
             failed={str(path): "It has no mask of its name." for path in unmatched},
         )
+        self._check_formats(is_single=images.is_file())
+
+    def _check_formats(self, is_single):
+        """Fail images that the format of their results cannot hold."""
+        pending, formats = [], set()
+        for task in self.pending:
+            try:
+                # That of images whose ending stays is checked when they are read.
+                if is_single or task.image.suffix.lower() != task.out.suffix.lower():
+                    header = read_header(task.image, self.files.frames)
+                    formats.add(check_format(task, header))
+                else:
+                    formats.add(format_of_ending(task.out, "out"))
+                pending.append(task)
+            except ValueError as error:
+                if is_single:
+                    raise
+                self.report.failed[str(task.image)] = str(error)
+        self.pending = pending
+        able = [name for name, kind in FORMATS.items() if kind.has_quality]
+        # A TIFF may hold a JPEG.
+        if pending and self.files.quality is not None:
+            if not formats & {*able, "TIFF"}:
+                raise ValueError(
+                    "`quality` must be `None` for formats without one: only "
+                    f"{', '.join(able)} have it. Received: quality={self.files.quality}"
+                )
 
     def run(self, model, options, progress=iter):
         """Fill the pending images and record the results in `report`.
@@ -89,35 +119,42 @@ class InpaintBatch:
             progress: Callable that wraps the iterable of pending images, such as a
                 progress bar. Defaults to no progress bar.
         """
-        loaded = zip(self.pending, prefetch(_read, self.pending), strict=True)
+        loaded = prefetch(lambda task: read_task(task, self.files), self.pending)
         with ThreadPoolExecutor(1) as executor:
             writing = None
-            for task, pair in progress(loaded):
+            for task, pair in progress(zip(self.pending, loaded, strict=True)):
                 result = pair
                 if not isinstance(pair, Exception):
-                    image, mask = pair
-                    result = _fill(model, image, mask, options)
+                    result = pair[0], fill_source(model, *pair, options)
                 if writing is not None:
                     self._record(*writing.result())
-                writing = executor.submit(_write, task, result)
+                writing = executor.submit(
+                    write_result, task, result, self.files.quality
+                )
+                # Neither is kept while the next image is filled.
+                del pair, result
             if writing is not None:
                 self._record(*writing.result())
 
-    def _record(self, task, outcome, error=None):
-        if error is None:
-            getattr(self.report, outcome).append(str(task.image))
-        else:
-            self.report.failed[str(task.image)] = str(error) or type(error).__name__
+    def _record(self, task, outcome, detail):
+        if outcome == "failed":
+            self.report.failed[str(task.image)] = str(detail) or type(detail).__name__
+            return
+        getattr(self.report, outcome).append(str(task.image))
+        if detail:
+            self.report.notes[str(task.image)] = " ".join(detail)
 
 
 # === Pairs of files ===
 
 
-def pair_files(images, masks, alpha, out):
+def pair_files(images, masks, alpha, out, ending=None):
     """Pair images with their masks and the paths of their results.
 
     Args:
         images, masks, alpha, out: As `InpaintBatch` takes them.
+        ending: Str, the ending of the results, or `None` for those of the images.
+            Defaults to `None`.
 
     Returns:
         Tuple of a list of `FillTask`, in the order of the names, and a list of the
@@ -136,13 +173,26 @@ def pair_files(images, masks, alpha, out):
             "`out` must be the name of an image file or a folder that exists. "
             f"Received: out={out}"
         )
+    if is_single and not out.is_dir() and ending is not None:
+        if out.suffix.lower() != f".{ending.lstrip('.')}".lower():
+            raise ValueError(
+                f"`format` must be the ending of `out`. Received: format={ending}, "
+                f"out={out}"
+            )
     root = images.parent if is_single else images
     files = [images] if is_single else _list_images(images, "images")
     find_mask = _mask_finder(masks)
-    tasks, unmatched = [], []
+    tasks, unmatched, targets = [], [], {}
     for file in files:
         name = file.relative_to(root)
         target = out if is_single and not out.is_dir() else out / name
+        if ending is not None:
+            target = target.with_suffix(f".{ending.lstrip('.')}")
+        if targets.setdefault(target, file) != file:
+            raise ValueError(
+                "`format` must leave the images different names. "
+                f"Received: format={ending} for {targets[target]} and {file}"
+            )
         if target.resolve() == file.resolve():
             raise ValueError(f"`out` must not be `images`. Received: out={out}")
         try:
@@ -176,48 +226,3 @@ def _mask_finder(masks):
             )
         found[name] = file
     return lambda name: found[name.with_suffix("")]
-
-
-# === Steps of one image ===
-
-
-def _read(task):
-    """Return an image and its mask, or the error that prevents reading them."""
-    try:
-        image = ImageFiles([task.image], "image").load_original(0)
-        if task.mask is None:
-            return image, None
-        return image, ImageFiles([task.mask], "mask").load(0, "L")
-    except (OSError, ValueError) as error:
-        return error
-
-
-def _fill(model, image, mask, options):
-    """Return the filled image, `None` if it has no hole, or the error."""
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            filled = inpaint(model, image, mask, options)
-    except (MemoryError, OSError, ValueError) as error:
-        return error
-    has_hole = not any(issubclass(x.category, NoHoleWarning) for x in caught)
-    return filled if has_hole else None
-
-
-def _write(task, result):
-    """Write a result and return the task, its outcome and, if it failed, the error."""
-    if isinstance(result, Exception):
-        return task, "failed", result
-    try:
-        if result is not None:
-            save_image(result, task.out)
-            return task, "filled"
-        if task.image.suffix.lower() == task.out.suffix.lower():
-            copy_image(task.image, task.out)
-            return task, "unchanged"
-        raise ValueError(
-            "`out` must keep the ending of an image without a hole, which is copied. "
-            f"Received: out={task.out}"
-        )
-    except (OSError, ValueError) as error:
-        return task, "failed", error

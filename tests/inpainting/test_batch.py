@@ -49,6 +49,7 @@ def test_report_lists_every_image_once(folders):
         "filled": [str(images / "a.png")],
         "unchanged": [str(images / "b.png")],
         "skipped": [],
+        "notes": {},
     }
     assert set(failed) == {str(images / "c.png"), str(images / "d.png")}
     assert "cannot be read" in failed[str(images / "c.png")]
@@ -73,12 +74,14 @@ def test_failure_of_the_model_is_reported(folders):
     assert not out.exists()
 
 
-def test_image_without_a_hole_must_keep_its_ending(folders):
+def test_image_without_a_hole_is_converted_to_another_ending(folders):
     images, masks, out = folders
-    batch = InpaintBatch(images / "b.png", masks / "b.png", out / "b.jpg")
+    batch = InpaintBatch(images / "b.png", masks / "b.png", out / "b.webp")
     batch.run(ConstantModel(), InpaintOptions())
-    (reason,) = batch.report.failed.values()
-    assert reason.startswith("`out` must keep the ending")
+    assert batch.report.unchanged == [str(images / "b.png")]
+    with Image.open(out / "b.webp") as copy, Image.open(images / "b.png") as image:
+        assert copy.format == "WEBP"
+        np.testing.assert_array_equal(copy, image)
 
 
 def test_wrong_paths_are_refused(folders):
@@ -106,16 +109,16 @@ def test_wrong_paths_are_refused(folders):
 def test_few_images_are_in_memory_at_once(tmp_path, monkeypatch):
     """One is filled while the next is read and the last is written."""
     references, alive = [], []
-    read = batch_module._read
+    read = batch_module.read_task
 
-    def read_and_count(task):
+    def read_and_count(task, files):
         gc.collect()
         alive.append(sum(reference() is not None for reference in references))
-        pair = read(task)
+        pair = read(task, files)
         references.append(weakref.ref(pair[0]))
         return pair
 
-    monkeypatch.setattr(batch_module, "_read", read_and_count)
+    monkeypatch.setattr(batch_module, "read_task", read_and_count)
     images = tmp_path / "images"
     images.mkdir()
     for i in range(12):

@@ -67,7 +67,7 @@ class InpaintBatch:
 
     def __init__(self, images, masks, out, alpha=False, overwrite=False, files=None):
         self.files = files or FileOptions()
-        tasks, unmatched = pair_files(images, masks, alpha, out, self.files.format)
+        tasks, unmatched = pair_files(images, masks, alpha, out, self.files.ending)
         done = [task for task in tasks if task.out.exists() and not overwrite]
         if done and images.is_file():
             raise ValueError(
@@ -153,7 +153,7 @@ def pair_files(images, masks, alpha, out, ending=None):
 
     Args:
         images, masks, alpha, out: As `InpaintBatch` takes them.
-        ending: Str, the ending of the results, or `None` for those of the images.
+        ending: Str such as `".png"` for the results, or `None` for those of the images.
             Defaults to `None`.
 
     Returns:
@@ -174,7 +174,7 @@ def pair_files(images, masks, alpha, out, ending=None):
             f"Received: out={out}"
         )
     if is_single and not out.is_dir() and ending is not None:
-        if out.suffix.lower() != f".{ending.lstrip('.')}".lower():
+        if out.suffix.lower() != ending:
             raise ValueError(
                 f"`format` must be the ending of `out`. Received: format={ending}, "
                 f"out={out}"
@@ -187,7 +187,7 @@ def pair_files(images, masks, alpha, out, ending=None):
         name = file.relative_to(root)
         target = out if is_single and not out.is_dir() else out / name
         if ending is not None:
-            target = target.with_suffix(f".{ending.lstrip('.')}")
+            target = target.with_suffix(ending)
         if targets.setdefault(target, file) != file:
             raise ValueError(
                 "`format` must leave the images different names. "

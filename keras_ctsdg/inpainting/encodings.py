@@ -3,7 +3,7 @@
 import os
 from io import BytesIO
 
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from keras_ctsdg.inpainting.animations import playback_arguments
 from keras_ctsdg.inpainting.containers import is_lossless_webp, read_avif_config
@@ -17,7 +17,10 @@ TIFF_COMPRESSIONS = (
 TIFF_STRUCTURE = {254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 274, 277, 278, 279}
 TIFF_STRUCTURE |= {284, 301, 317, 318, 319, 320, 322, 323, 324, 325, 330, 338, 339}
 TIFF_STRUCTURE |= {340, 341, 347, *range(512, 522), 529, 530, 531, 532, 34675}
+EXIF_PREFIX = b"Exif\0\0"
 PHOTOMETRIC, PREDICTOR, XMP = 262, 317, 700
+# What `DESCRIPTIONS` are called in notes.
+LABELS = ("EXIF", "color profile", "XMP", "resolution")
 # A size is searched for within qualities; each step encodes the image once.
 QUALITIES = range(1, 101)
 
@@ -116,10 +119,17 @@ def save_arguments(source, image, image_format, quality, index=0):
     is_same = source is not None and _family(source.format) == _family(image_format)
     metadata = image.info if source is None or index else source.info
     options = {x: metadata[x] for x in kind.metadata if metadata.get(x)}
+    exif = options.get("exif", b"")
+    if _family(image_format) == "JPEG" and exif and not exif.startswith(EXIF_PREFIX):
+        # Other formats store the block without what tells it from other segments.
+        options["exif"] = EXIF_PREFIX + exif
     if "transparency" in image.info and image_format == "PNG":
         options["transparency"] = image.info["transparency"]
-    if image_format == "TIFF" and not is_same and options.get("xmp"):
-        options["exif"] = _add_tag(options.get("exif"), XMP, options["xmp"])
+    if options.get("xmp") and not is_same:
+        if image_format == "TIFF":
+            options["exif"] = add_exif_tag(options.get("exif"), XMP, options["xmp"])
+        if image_format == "PNG":
+            options["pnginfo"] = describe_png(options["xmp"])
     options |= source.encodings[index] if is_same else kind.defaults
     if is_same and image_format == "TIFF":
         # Its tags have the resolution in its own unit.
@@ -138,11 +148,57 @@ def _family(image_format):
     return "JPEG" if image_format == "MPO" else image_format
 
 
-def _add_tag(exif, tag, value):
+def add_exif_tag(exif, tag, value):
+    """Return an EXIF block with one more tag.
+
+    Args:
+        exif: Bytes, or `None` for an empty block.
+        tag: Int.
+        value: Its value.
+
+    Returns:
+        `PIL.Image.Exif`.
+    """
     tags = Image.Exif()
     tags.load(exif or b"")
     tags[tag] = value
     return tags
+
+
+def describe_png(xmp):
+    """Return the XMP of a PNG, as Pillow's `save` takes it.
+
+    Args:
+        xmp: Bytes.
+
+    Returns:
+        `PIL.PngImagePlugin.PngInfo`.
+    """
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace").rstrip("\0"))
+    return chunks
+
+
+def name_losses(source, image_format):
+    """Return what a format does not hold of the metadata of a source.
+
+    Args:
+        source: `keras_ctsdg.inpainting.sources.ImageSource`.
+        image_format: Str, a key of `FORMATS`.
+
+    Returns:
+        List of str, a sentence or none.
+    """
+    lost = [
+        label
+        for name, label in zip(DESCRIPTIONS, LABELS, strict=True)
+        if source.info.get(name) and name not in FORMATS[image_format].metadata
+    ]
+    if image_format != "PNG" and source.text:
+        lost.append("text")
+    if image_format == source.format == "TIFF" and source.frames[0].mode == "16-bit":
+        lost += ["EXIF"] if source.info.get("exif") else []
+    return [f"{image_format} is written without its {', '.join(lost)}."] if lost else []
 
 
 def estimate_quality(source, options):
@@ -153,17 +209,16 @@ def estimate_quality(source, options):
 
     Args:
         source: `keras_ctsdg.inpainting.sources.ImageSource`.
-        options: Dict of the other arguments of Pillow's `save`.
+        options: Dict of the other arguments of Pillow's `save`, with the metadata,
+            which adds to both sizes.
 
     Returns:
         Int in [1, 100].
     """
     first, *others = source.frames
-    options = {x: y for x, y in options.items() if x not in DESCRIPTIONS}
     if others:
         options |= playback_arguments(source.format, source.frames, source.playback)
     size = os.path.getsize(source.path)
-    size -= sum(len(source.info.get(x) or b"") for x in DESCRIPTIONS[:3])
 
     def reaches_size(quality):
         file = BytesIO()

@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 
 from keras_ctsdg.inpainting.containers import replace_png_pixels
+from keras_ctsdg.inpainting.encodings import add_exif_tag, describe_png
+from keras_ctsdg.inpainting.formats import DESCRIPTIONS
 
 # Tags of a TIFF that describe the image, by the types of their values.
 TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 316, 33432)
@@ -125,11 +127,15 @@ def write_png16(image, path, source=None):
     """
     encoded = _imagecodecs().png_encode(np.ascontiguousarray(image.array))
     if source is None:
+        metadata = {x: image.info[x] for x in DESCRIPTIONS if image.info.get(x)}
+        if "xmp" in metadata:
+            metadata["pnginfo"] = describe_png(metadata.pop("xmp"))
+        if image.orientation != 1:
+            metadata["exif"] = add_exif_tag(
+                metadata.get("exif"), ORIENTATION, image.orientation
+            )
         described = BytesIO()
-        metadata = ("exif", "icc_profile", "dpi", "xmp")
-        Image.new("RGB", (1, 1)).save(
-            described, "PNG", **{x: image.info[x] for x in metadata if x in image.info}
-        )
+        Image.new("RGB", (1, 1)).save(described, "PNG", **metadata)
         described = described.getvalue()
     else:
         with open(source, "rb") as file:

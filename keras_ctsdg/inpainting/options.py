@@ -125,10 +125,15 @@ class FileOptions:
 
     def __post_init__(self):
         if self.format is not None:
-            format_of_ending(Path(f"image.{self.format.lstrip('.')}"), "format")
+            format_of_ending(Path(f"image{self.ending}"), "format")
         if self.quality is not None and self.quality not in range(1, 101):
             raise ValueError(
                 "`quality` must be a whole number in [1, 100]. "
                 f"Received: quality={self.quality}"
             )
         check_choice("frames", self.frames, Frames)
+
+    @property
+    def ending(self):
+        """Str, the ending of the results with its dot, or `None`."""
+        return None if self.format is None else f".{self.format.lower().lstrip('.')}"

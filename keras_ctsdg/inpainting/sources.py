@@ -33,6 +33,7 @@ class ImageSource:
         encodings: List of dicts of arguments of Pillow's `save` that encode alike; one
             for each image of a file of independent images, else one.
         playback: Dict, how an animation is played, from `read_playback`.
+        text: Dict, the text of a PNG.
         notes: List of str, what of the file is not in `frames`.
     """
 
@@ -42,6 +43,7 @@ class ImageSource:
     info: dict
     encodings: list
     playback: dict = field(default_factory=dict)
+    text: dict = field(default_factory=dict)
     notes: list = field(default_factory=list)
 
 
@@ -73,6 +75,11 @@ def read_source(path, frames=Frames.ONE, name="image"):
         if wanted > 1 and image.format in ANIMATIONS:
             source.playback = read_playback(image, source.frames)
             source.frames = to_common_mode(source.frames)
+        source.text = {
+            key: x
+            for key, x in getattr(image, "text", {}).items()
+            if key != "XML:com.adobe.xmp"
+        }
         source.notes = _note_losses(image, count, wanted)
     return source
 
@@ -176,9 +183,13 @@ def _is_deep(image, path):
 
 
 def _read_deep(image, path):
+    info = dict(image.info)
     if image.format == "PNG":
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
-        pixels = read_png16(path, image.info, orientation)
+        pixels = read_png16(path, info, orientation)
     else:
-        pixels = read_tiff16(path, image.info)
-    return ImageSource(path, image.format, [pixels], dict(image.info), [{}])
+        exif = read_encoding(image, path)["exif"]
+        if 34665 in exif or 34853 in exif:
+            info["exif"] = exif.tobytes()
+        pixels = read_tiff16(path, info)
+    return ImageSource(path, image.format, [pixels], info, [{}])

@@ -8,6 +8,7 @@ from PIL import Image
 
 from keras_ctsdg.data.images import ImageFiles
 from keras_ctsdg.inpainting.animations import to_palette
+from keras_ctsdg.inpainting.encodings import name_losses
 from keras_ctsdg.inpainting.files import choose_format, copy_image, save_image
 from keras_ctsdg.inpainting.fill import NoHoleWarning, inpaint
 from keras_ctsdg.inpainting.formats import check_can_hold
@@ -36,7 +37,9 @@ def read_task(task, files):
     """
     try:
         source = read_source(task.image, files.frames)
-        if check_format(task, source) == "GIF" and len(source.frames) > 1:
+        image_format = check_format(task, source)
+        source.notes += name_losses(source, image_format)
+        if image_format == "GIF" and len(source.frames) > 1:
             source.frames = [to_palette(x, i) for i, x in enumerate(source.frames)]
         if task.mask is not None:
             return source, _read_mask(task.mask, len(source.frames))

@@ -3,7 +3,7 @@
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image, PngImagePlugin
+from PIL import PngImagePlugin
 
 from tests.inpainting.common import PHOTO, to_mode
 
@@ -23,7 +23,6 @@ def saver(mode="RGB", **options):
 
 def tiff16(array, **options):
     return lambda path: tifffile.imwrite(path, array, **options)
-
 
 
 def keyed(path):
@@ -57,7 +56,9 @@ LOSSLESS = {
     "gamma.png": gamma_png,
     "rgb16.png": lambda path: path.write_bytes(imagecodecs.png_encode(DEEP)),
     "rgba16.png": lambda path: path.write_bytes(imagecodecs.png_encode(ALPHA16)),
-    "la16.png": lambda path: path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(GRAY_ALPHA16))),
+    "la16.png": lambda path: path.write_bytes(
+        imagecodecs.png_encode(np.ascontiguousarray(GRAY_ALPHA16))
+    ),
     **{
         f"{mode} {compression}.tif": saver(mode, compression=compression)
         for mode, compressions in {
@@ -96,8 +97,6 @@ LOSSLESS = {
     "16.pgm": saver("I;16"),
     "1.pbm": saver("1"),
     "RGB.ppm": saver(),
-    **{f"{mode}.tga": saver(mode) for mode in "L LA P RGB RGBA".split()},
-    "rle.tga": saver(compression="tga_rle"),
     **{f"{mode}.jp2": saver(mode) for mode in "L LA RGB RGBA I;16".split()},
     "lossy.jp2": saver(irreversible=True, quality_layers=[20]),
     "RGB.j2k": saver(),

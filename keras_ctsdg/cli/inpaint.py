@@ -88,3 +88,5 @@ def _print_report(report, out):
         print_line(f"  {name}: {reason}")
     if report.filled or report.unchanged:
         print_line(f"Written to {out}")
+    else:
+        print_line("Nothing was written.")

@@ -186,7 +186,7 @@ def pair_files(images, masks, alpha, out, ending=None):
     for file in files:
         name = file.relative_to(root)
         target = out if is_single and not out.is_dir() else out / name
-        if ending is not None:
+        if ending is not None and target != out:
             target = target.with_suffix(ending)
         if targets.setdefault(target, file) != file:
             raise ValueError(

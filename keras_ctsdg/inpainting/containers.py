@@ -70,12 +70,14 @@ def _crc(chunk):
 # === WebP ===
 
 
-def is_lossless_webp(path):
-    """Return whether every frame of a WebP file was encoded without loss."""
-    with open(path, "rb") as file:
-        file.seek(0, 2)
-        end = file.tell()
-        found = set(_riff_chunks(file, 12, end))
+def is_lossless_webp(file):
+    """Return whether every frame of a WebP was encoded without loss.
+
+    Args:
+        file: Binary file.
+    """
+    file.seek(0, 2)
+    found = set(_riff_chunks(file, 12, file.tell()))
     return b"VP8L" in found and b"VP8 " not in found
 
 
@@ -102,25 +104,31 @@ class AvifConfig(NamedTuple):
     subsampling: str
 
 
-def read_avif_config(path):
-    """Return the `AvifConfig` of a file; that of 8 bits if it states none."""
-    with open(path, "rb") as file:
-        # The box stands in the metadata at the beginning.
-        found = re.search(rb"av1C\x81.(.)", file.read(2**20), re.DOTALL)
+def read_avif_config(file):
+    """Return the `AvifConfig` of a binary file; that of 8 bits if it states none."""
+    # The box stands in the metadata at the beginning.
+    found = re.search(rb"av1C\x81.(.)", _read_start(file), re.DOTALL)
     flags = found[1][0] if found else 0b1100
     bits = 12 if flags & 0x20 else 10 if flags & 0x40 else 8
     names = {0b0000: "4:4:4", 0b1000: "4:2:2", 0b1100: "4:2:0"}
     return AvifConfig(bits, "4:0:0" if flags & 0x10 else names.get(flags & 12, "4:4:4"))
 
 
-def read_jpeg2000_bits(path):
-    """Return the bits per channel of a JPEG 2000 file."""
-    with open(path, "rb") as file:
-        # The codestream begins with its size, and one byte pair per component.
-        found = re.search(
-            rb"\xff\x4f\xff\x51.{36}(..)(.*)", file.read(2**20), re.DOTALL
-        )
+def read_jpeg2000_bits(file):
+    """Return the bits per channel of a JPEG 2000, from a binary file."""
+    # The codestream begins with its size, and three bytes per component.
+    pattern = rb"\xff\x4f\xff\x51.{36}(..)(.*)"
+    found = re.search(pattern, _read_start(file), re.DOTALL)
     if found is None:
         return 8
     depths = found[2][: 3 * int.from_bytes(found[1], "big") : 3]
     return max((depth & 0x7F) + 1 for depth in depths)
+
+
+def _read_start(file):
+    """Return the first bytes of a file, and leave its position as it was."""
+    position = file.tell()
+    file.seek(0)
+    start = file.read(2**20)
+    file.seek(position)
+    return start

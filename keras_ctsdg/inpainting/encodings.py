@@ -42,12 +42,21 @@ def read_encoding(image, path):
         "TIFF": _read_tiff,
         "TGA": lambda image: {"compression": image.info.get("compression")},
         "JPEG2000": lambda image: {"comment": image.info.get("comment")},
-        "AVIF": lambda image: {"subsampling": read_avif_config(path).subsampling},
-        "WEBP": lambda image: (
-            FORMATS["WEBP"].defaults if is_lossless_webp(path) else {"exact": True}
-        ),
+        "AVIF": lambda image: _read_avif(path),
+        "WEBP": lambda image: _read_webp(path),
     }.get(image.format, lambda image: {})
     return {key: x for key, x in read(image).items() if x is not None}
+
+
+def _read_avif(path):
+    with open(path, "rb") as file:
+        return {"subsampling": read_avif_config(file).subsampling}
+
+
+def _read_webp(path):
+    with open(path, "rb") as file:
+        is_lossless = is_lossless_webp(file)
+    return FORMATS["WEBP"].defaults if is_lossless else {"exact": True}
 
 
 def _read_jpeg(image):

@@ -58,30 +58,29 @@ class Image16:
         return Image16(array, self.info, self.orientation, self.premultiplied)
 
 
-def read_png16(path, info, orientation):
+def read_png16(file, info):
     """Read a PNG of 16 bits a channel.
 
     Args:
-        path: Path.
+        file: Binary file.
         info: Dict, the `info` of Pillow's image.
-        orientation: Int, the EXIF orientation.
 
     Returns:
-        `Image16`.
+        `Image16`, whose orientation is not read.
 
     Raises:
         ImportError: If imagecodecs is not installed.
     """
-    with open(path, "rb") as file:
-        array = _imagecodecs().png_decode(file.read())
-    return Image16(array, info, orientation)
+    file.seek(0)
+    array = _imagecodecs().png_decode(file.read())
+    return Image16(array, info)
 
 
-def read_tiff16(path, info):
+def read_tiff16(file, info):
     """Read the first page of a TIFF of 16 bits a channel.
 
     Args:
-        path: Path.
+        file: Binary file.
         info: Dict, the `info` of Pillow's image.
 
     Returns:
@@ -94,8 +93,9 @@ def read_tiff16(path, info):
     """
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
+    file.seek(0)
+    with tifffile.TiffFile(file) as opened:
+        page = opened.pages[0]
         if page.compression not in (1, 8, 32946, 32773):
             _imagecodecs()
         array = page.asarray()

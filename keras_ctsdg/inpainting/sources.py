@@ -1,5 +1,6 @@
 """Image files as they are stored: all frames, every bit, and how they were encoded."""
 
+import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ class ImageSource:
     """An image file as it is stored.
 
     Args:
-        path: `pathlib.Path` of the file.
+        path: `pathlib.Path` of the file, or `None` for one in memory.
         format: Str, Pillow's name of its format, whatever its ending says.
         frames: List of `PIL.Image.Image` or `Image16`.
         info: Dict, the metadata of the first frame.
@@ -37,7 +38,7 @@ class ImageSource:
         notes: List of str, what of the file is not in `frames`.
     """
 
-    path: Path
+    path: Path | None
     format: str
     frames: list
     info: dict
@@ -51,7 +52,8 @@ def read_source(path, frames=Frames.ONE, name="image"):
     """Read an image file.
 
     Args:
-        path: Path of the file.
+        path: Path of the file; or its bytes or an open file, as far as `ImageFiles`
+            takes them.
         frames: As `keras_ctsdg.inpainting.FileOptions` documents it. Defaults to
             `"one"`.
         name: Str, what errors call the file. Defaults to `"image"`.
@@ -64,7 +66,7 @@ def read_source(path, frames=Frames.ONE, name="image"):
             channel than can be read, or more frames than `frames` allows.
     """
     with _open(path, frames, name) as (image, count, is_deep):
-        path = Path(path)
+        path = Path(path) if isinstance(path, (str, os.PathLike)) else None
         if is_deep:
             return _read_deep(image, path)
         source = ImageSource(path, image.format, [], {}, [])
@@ -119,7 +121,7 @@ def _open(path, frames, name):
                 f'it has {count} frames, of which `frames="first"` fills the first, '
                 'and `frames="all"` all'
             )
-        is_deep = _is_deep(image, path)
+        is_deep = _is_deep(image)
         if is_deep and count > 1:
             raise ImageError("it has 16 bits a channel and more than one frame")
         yield image, count, is_deep
@@ -141,11 +143,13 @@ def _read_frame(image, index, count, source):
         image.seek(index)
     image.load()
     if index == 0 or image.format not in ANIMATIONS:
-        source.encodings.append(read_encoding(image, source.path))
+        # What is only in memory has no file that another is to be like.
+        known = {} if source.path is None else read_encoding(image, source.path)
+        source.encodings.append(known)
     frame = image if count == 1 else image.copy()
     if count > 1:
         frame.info["duration"] = image.info.get("duration", 0)
-    if image.format == "TIFF":
+    if image.format == "TIFF" and source.path is not None:
         # Pillow has the tags of a TIFF nowhere in `info`.
         frame.info["exif"] = source.encodings[-1]["exif"].tobytes()
     source.frames.append(frame)
@@ -154,7 +158,7 @@ def _read_frame(image, index, count, source):
 # === More than 8 bits a channel ===
 
 
-def _is_deep(image, path):
+def _is_deep(image):
     """Return whether Pillow drops bits of an image's channels.
 
     Raises:
@@ -171,9 +175,9 @@ def _is_deep(image, path):
         levels = re.search(r", (\d+)\)", arguments)
         bits = (int(levels[1]) if levels else 255).bit_length()
     elif image.format == "AVIF":
-        bits = read_avif_config(path).bits
+        bits = read_avif_config(image.fp).bits
     elif image.format == "JPEG2000" and image.mode != "I;16":
-        bits = read_jpeg2000_bits(path)
+        bits = read_jpeg2000_bits(image.fp)
     if bits > 8:
         raise ImageError(
             f"it has {bits} bits a channel, of which {image.format} files are read "
@@ -183,13 +187,16 @@ def _is_deep(image, path):
 
 
 def _read_deep(image, path):
-    info = dict(image.info)
+    info = image.info
     if image.format == "PNG":
-        orientation = image.getexif().get(ORIENTATION_TAG, 1)
-        pixels = read_png16(path, info, orientation)
+        position = image.fp.tell()
+        pixels = read_png16(image.fp, info)
+        # Pillow reads the rest of the file for the EXIF block.
+        image.fp.seek(position)
+        pixels.orientation = image.getexif().get(ORIENTATION_TAG, 1)
     else:
         exif = read_encoding(image, path)["exif"]
         if 34665 in exif or 34853 in exif:
             info["exif"] = exif.tobytes()
-        pixels = read_tiff16(path, info)
+        pixels = read_tiff16(image.fp, info)
     return ImageSource(path, image.format, [pixels], info, [{}])

@@ -138,7 +138,7 @@ def write_result(task, result, quality):
         if filled is not None:
             save_image(filled, task.out, source, quality)
             return task, "filled", source.notes
-        if task.image.suffix.lower() == task.out.suffix.lower():
+        if check_format(task, source) == source.format:
             copy_image(task.image, task.out)
             return task, "unchanged", []
         save_image(source.frames, task.out, source, quality)

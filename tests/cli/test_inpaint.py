@@ -82,6 +82,7 @@ def test_folder_is_filled_reported_and_continued(command, saved, folder):
     assert report["filled"] == [str(images / "a.jpg"), str(images / "sub" / "b.png")]
     assert report["unchanged"] == [str(images / "f.jpg")]
     assert report["skipped"] == []
+    assert report["notes"] == {}
     reasons = {Path(name).name: x for name, x in report["failed"].items()}
     assert set(reasons) == {"c.png", "d.png", "e.png"}
     assert "cannot be read" in reasons["c.png"]
@@ -157,7 +158,9 @@ def test_wrong_arguments_are_reported_before_any_work(command, saved, folder):
     images, masks = folder / "images", folder / "masks"
     make_mask((120, 100)).save(masks / "twice.png")
     make_mask((120, 100)).save(masks / "twice.bmp")
+    photo((120, 100)).convert("RGBA").save(folder / "clear.png")
     one = ("--image", images / "a.jpg", "--mask", masks / "a.png")
+    clear = ("--image", folder / "clear.png", "--mask", masks / "a.png")
     for arguments, message in (
         (("--images", images, "--out", "o"), "Pass either `masks` or `alpha`"),
         (("--images", images, "--masks", masks, "--out", "o"), "more than the ending"),
@@ -165,8 +168,13 @@ def test_wrong_arguments_are_reported_before_any_work(command, saved, folder):
         (("--images", images, "--alpha", "--out", images), "must not be `images`"),
         ((*one, "--out", folder / "none"), "the name of an image file"),
         ((*one, "--out", "o.png", "--feather", 65), "Received: feather=65"),
+        ((*one, "--out", "o.text"), "`out` must end as an image format does"),
+        ((*clear, "--out", "o.jpg"), "holds an image of mode RGBA"),
+        ((*one, "--out", "o.png", "--quality", 50), "`quality` must be `None`"),
+        ((*one, "--out", "o.png", "--format", "text"), "Received: format=image.text"),
     ):
-        code, _, stderr = command("inpaint", saved, *arguments)
+        # The model that does not exist is not looked for.
+        code, _, stderr = command("inpaint", "no.keras", *arguments)
         assert code == 1
         assert message in stderr
         assert "Traceback" not in stderr
@@ -256,6 +264,42 @@ def test_memory_does_not_grow_with_the_number_of_files(saved, tmp_path):
     many = float(stdout.split()[-1])
     # 80 such images would take 460 MB.
     assert many - few < 0.05
+
+
+@pytest.mark.backend_independent
+def test_frames_quality_and_what_was_not_written(command, saved, folder):
+    frames = [photo((120, 100), (30 * i, 0)) for i in range(2)]
+    path, mask = folder / "a.webp", folder / "masks" / "a.png"
+    frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+    arguments = ("inpaint", saved, "--image", path, "--mask", mask)
+    code, stdout, stderr = command(*arguments, "--out", folder / "b.webp")
+    assert code == 1
+    assert "it has 2 frames" in stderr
+    code, stdout, stderr = command(
+        *arguments, "--out", folder / "b.webp", "--frames", "first", "--json"
+    )
+    assert code == 0, stderr
+    (note,) = json.loads(stdout)["notes"].values()
+    assert note == "Of its 2 images or frames, the first is kept."
+    code, stdout, stderr = command(
+        *(*arguments, "--out", folder, "--frames", "all"),
+        *("--format", "png", "--quality", 20),
+    )
+    assert code == 1
+    assert "`quality` must be `None`" in stderr
+    code, stdout, stderr = command(
+        *(*arguments, "--out", folder / "out" / "c.webp", "--frames", "all"),
+        *("--quality", 20),
+    )
+    assert code == 0, stderr
+    with Image.open(folder / "out" / "c.webp") as saved_image:
+        assert saved_image.n_frames == 2
+    code, stdout, _ = command(
+        *("inpaint", saved, "--images", folder / "images" / "c.png"),
+        *("--mask", mask, "--out", folder / "new"),
+    )
+    assert code == 1
+    assert "Written to" not in stdout
 
 
 @pytest.mark.backend_independent

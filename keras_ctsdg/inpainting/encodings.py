@@ -66,6 +66,8 @@ def _read_jpeg(image):
         # Pillow knows no rarer sampling, and full chroma keeps most of it.
         "subsampling": max(sampling, 0),
         "progressive": bool(image.info.get("progressive")),
+        # Pillow writes fixed Huffman codes else; the pixels are the same.
+        "optimize": True,
         "comment": image.info.get("comment"),
         "extra": b"".join(_keep_segments(image)),
     }

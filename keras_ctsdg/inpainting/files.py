@@ -2,11 +2,12 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from keras_ctsdg.inpainting.animations import playback_arguments
 from keras_ctsdg.inpainting.containers import replace_png_pixels
@@ -119,13 +120,25 @@ def _write_pillow(frames, part, image_format, source, quality):
                 source, frame, image_format, quality, i
             )
     if source is None or {image_format, source.format} != {"PNG"}:
-        frames[0].save(part, image_format, **options)
+        with _room_for(frames[0]):
+            frames[0].save(part, image_format, **options)
         return
     for name in DESCRIPTIONS:
         options.pop(name, None)
     encoded = BytesIO()
     frames[0].save(encoded, "PNG", **options)
     part.write_bytes(replace_png_pixels(source.path.read_bytes(), encoded.getvalue()))
+
+
+@contextmanager
+def _room_for(image):
+    """Let Pillow's buffer hold an image, as the encoder of optimized JPEGs demands."""
+    before = ImageFile.MAXBLOCK
+    ImageFile.MAXBLOCK = max(before, 8 * image.width * image.height)
+    try:
+        yield
+    finally:
+        ImageFile.MAXBLOCK = before
 
 
 def _write_16(frames, part, image_format, source, quality):

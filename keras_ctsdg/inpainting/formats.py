@@ -135,10 +135,11 @@ def check_can_hold(image_format, frames, path, name="path"):
             and (kind.has_color_key or not is_keyed)
             and (kind.has_frames or len(frames) == 1)
         ]
-        if image_format not in able:
+        # A mode of no format cannot be filled either, which has its own error.
+        if able and image_format not in able:
             raise ValueError(
                 f"`{name}` must end as a format that holds an image of mode {mode}"
                 + (", with a transparent color" if is_keyed else "")
                 + (f", {len(frames)} times" if len(frames) > 1 else "")
-                + f": {', '.join(able) or 'there is none'}. Received: {name}={path}"
+                + f": {', '.join(able)}. Received: {name}={path}"
             )

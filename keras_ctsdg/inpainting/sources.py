@@ -168,9 +168,11 @@ def _is_deep(image):
     if image.format == "PNG":
         return ";16" in arguments and not image.mode.startswith("I")
     if image.format == "TIFF":
-        depth = max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))
-        return depth > 8 and not image.mode.startswith(("I", "F"))
-    bits = image.info.get("bit_depth", 8)
+        bits = max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))
+        if not 8 < bits < 16:
+            return bits > 8 and not image.mode.startswith(("I", "F"))
+    else:
+        bits = image.info.get("bit_depth", 8)
     if image.format == "PPM" and image.mode == "RGB":
         levels = re.search(r", (\d+)\)", arguments)
         bits = (int(levels[1]) if levels else 255).bit_length()

@@ -1,5 +1,6 @@
 """Lossy encodings, which are written as near to the source as its own quality."""
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
@@ -52,6 +53,22 @@ def test_jpeg_keeps_tables_subsampling_and_progressive(
             assert found(saved) == found(image)
     # What was quantized once changes little when it is quantized alike again.
     assert np.abs(levels_of(copy) - levels_of(path)).mean() < 1
+
+
+def test_jpeg_of_noise_fits_the_buffer(tmp_path):
+    """Its code is longer than Pillow expects of a progressive JPEG."""
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 4)).astype("uint8")
+    for mode in ("RGB", "CMYK"):
+        levels = noise[..., : len(mode)]
+        encoded = imagecodecs.jpeg8_encode(
+            np.ascontiguousarray(levels), level=100, subsampling="444", optimize=True
+        )
+        (tmp_path / "a.jpg").write_bytes(encoded)
+        source = read_source(tmp_path / "a.jpg")
+        source.encodings[0]["progressive"] = True
+        save_image(source.frames, tmp_path / "b.jpg", source)
+        difference = levels_of(tmp_path / "b.jpg") - levels_of(tmp_path / "a.jpg")
+        assert np.abs(difference).max() <= 3
 
 
 def test_jpeg_of_rgb_components_stays_so(tmp_path):

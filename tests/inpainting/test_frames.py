@@ -150,8 +150,9 @@ def test_several_frames_are_refused_unless_chosen(tmp_path):
     for ending in ("jpg", "ppm"):
         with pytest.raises(ValueError, match=f"`out` must .*3 times.*a.{ending}"):
             fill(tmp_path, path, mask, tmp_path / f"a.{ending}", frames="all")
-    with pytest.warns(UserWarning, match="Of its 3 images or frames, the first"):
+    with pytest.warns(UserWarning, match="Of its 3 images or frames, the") as caught:
         ConstantModel().inpaint(path, mask)
+    assert caught[0].filename == __file__
 
 
 def test_masks_of_another_number_of_frames_are_refused(tmp_path):

@@ -97,6 +97,11 @@ def write_pages(path):
             ),
             "it has 10 bits a channel, of which AVIF",
         ),
+        (
+            "gray.tif",
+            lambda path: tifffile.imwrite(path, DEEP[..., 0] >> 4, bitspersample=12),
+            "it has 12 bits a channel, of which TIFF",
+        ),
         ("pages.tif", write_pages, "16 bits a channel and more than one frame"),
         (
             "cmyk.tif",

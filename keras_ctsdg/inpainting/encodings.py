@@ -23,6 +23,7 @@ PHOTOMETRIC, PREDICTOR, XMP = 262, 317, 700
 LABELS = ("EXIF", "color profile", "XMP", "resolution")
 # A size is searched for within qualities; each step encodes the image once.
 QUALITIES = range(1, 101)
+SAMPLE_SIDE = 512
 
 
 def read_encoding(image, path):
@@ -43,6 +44,7 @@ def read_encoding(image, path):
         "TGA": lambda image: {"compression": image.info.get("compression")},
         "JPEG2000": lambda image: {"comment": image.info.get("comment")},
         "AVIF": lambda image: _read_avif(path),
+        "HEIF": lambda image: {"chroma": image.info.get("chroma")},
         "WEBP": lambda image: _read_webp(path),
     }.get(image.format, lambda image: {})
     return {key: x for key, x in read(image).items() if x is not None}
@@ -216,31 +218,45 @@ def estimate_quality(source, options):
     """Return the lowest quality at which a source encodes to at least its own size.
 
     Pixels that were encoded at some quality encode to about the same size again. For
-    WebP and AVIF this finds a quality that is a little above the original one.
+    WebP and AVIF this finds a quality that is a little above the original one. Of a
+    large image the center stands for the whole, which is encoded once.
 
     Args:
         source: `keras_ctsdg.inpainting.sources.ImageSource`.
-        options: Dict of the other arguments of Pillow's `save`, with the metadata,
-            which adds to both sizes.
+        options: Dict of the other arguments of Pillow's `save`.
 
     Returns:
         Int in [1, 100].
     """
-    first, *others = source.frames
-    if others:
-        options |= playback_arguments(source.format, source.frames, source.playback)
+    # Metadata would add to both sizes.
+    options = {x: y for x, y in options.items() if x not in DESCRIPTIONS}
     size = os.path.getsize(source.path)
-
-    def reaches_size(quality):
-        file = BytesIO()
-        first.save(file, source.format, quality=quality, **options)
-        return file.tell() >= size
-
+    size -= sum(len(source.info.get(x) or b"") for x in DESCRIPTIONS[:3])
+    whole = [frame.copy() for frame in source.frames]
+    sample = [_crop_center(frame) for frame in source.frames]
+    if sample[0].size != whole[0].size:
+        middle = QUALITIES[len(QUALITIES) // 2]
+        size *= _encoded_size(source, sample, middle, options)
+        size /= _encoded_size(source, whole, middle, options)
     low, high = QUALITIES[0], QUALITIES[-1]
     while low < high:
         middle = (low + high) // 2
-        if reaches_size(middle):
+        if _encoded_size(source, sample, middle, options) >= size:
             high = middle
         else:
             low = middle + 1
     return low
+
+
+def _crop_center(image):
+    width, height = (min(side, SAMPLE_SIDE) for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def _encoded_size(source, frames, quality, options):
+    if len(frames) > 1:
+        options = options | playback_arguments(source.format, frames, source.playback)
+    file = BytesIO()
+    frames[0].save(file, source.format, quality=quality, **options)
+    return file.tell()

@@ -86,6 +86,16 @@ FORMATS = {
 }
 
 
+def list_endings():
+    """Return the formats that images can be written in, by their endings.
+
+    Returns:
+        Dict of str such as `".png"` to str, a key of `FORMATS`.
+    """
+    known = Image.registered_extensions()
+    return {x: y for x, y in known.items() if y in FORMATS and y in Image.SAVE}
+
+
 def format_of_ending(path, name="path"):
     """Return the format that an ending stands for.
 
@@ -99,17 +109,13 @@ def format_of_ending(path, name="path"):
     Raises:
         ValueError: If images are not written with that ending.
     """
-    known = Image.registered_extensions()
-    found = known.get(path.suffix.lower())
-    if found not in FORMATS or found not in Image.SAVE:
-        endings = sorted(
-            x for x, y in known.items() if y in FORMATS and y in Image.SAVE
-        )
+    endings = list_endings()
+    if path.suffix.lower() not in endings:
         raise ValueError(
-            f"`{name}` must end as an image format does ({' '.join(endings)}). "
+            f"`{name}` must end as an image format does ({' '.join(sorted(endings))}). "
             f"Received: {name}={path}"
         )
-    return found
+    return endings[path.suffix.lower()]
 
 
 def check_can_hold(image_format, frames, path, name="path"):

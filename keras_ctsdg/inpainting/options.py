@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 from keras_ctsdg._checks import check_choice, check_positive
-from keras_ctsdg.inpainting.formats import format_of_ending
+from keras_ctsdg.inpainting.formats import list_endings
 
 MAX_FEATHER = 64
 
@@ -124,8 +123,11 @@ class FileOptions:
     )
 
     def __post_init__(self):
-        if self.format is not None:
-            format_of_ending(Path(f"image{self.ending}"), "format")
+        if self.ending is not None and self.ending not in list_endings():
+            raise ValueError(
+                f"`format` must be an ending of images ({' '.join(list_endings())}). "
+                f"Received: format={self.format!r}"
+            )
         if self.quality is not None and self.quality not in range(1, 101):
             raise ValueError(
                 "`quality` must be a whole number in [1, 100]. "

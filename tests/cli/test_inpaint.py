@@ -171,7 +171,7 @@ def test_wrong_arguments_are_reported_before_any_work(command, saved, folder):
         ((*one, "--out", "o.text"), "`out` must end as an image format does"),
         ((*clear, "--out", "o.jpg"), "holds an image of mode RGBA"),
         ((*one, "--out", "o.png", "--quality", 50), "`quality` must be `None`"),
-        ((*one, "--out", "o.png", "--format", "text"), "Received: format=image.text"),
+        ((*one, "--out", "o.png", "--format", "text"), "Received: format='text'"),
     ):
         # The model that does not exist is not looked for.
         code, _, stderr = command("inpaint", "no.keras", *arguments)

@@ -189,6 +189,16 @@ def test_mpo_says_what_it_loses_and_keeps_all_where_asked(tmp_path):
                 assert saved.quantization == image.quantization
 
 
+def test_gain_map_of_a_jpeg_is_said_to_be_lost(tmp_path):
+    path, mask = tmp_path / "a.jpg", tmp_path / "mask.png"
+    make_masks(1)[0].save(mask)
+    xmp = b'<x hdrgm:Version="1.0"/>'
+    save_frames(path, make_frames()[:2], format="MPO", xmp=xmp)
+    report = fill(tmp_path, path, mask, tmp_path / "b.jpg")
+    (note,) = report.notes.values()
+    assert note.startswith("The images that are appended to it, such as a gain map")
+
+
 def test_transparent_pixels_of_each_frame_are_filled(tmp_path):
     for name in ANIMATIONS:
         frames = make_frames(alpha=True)

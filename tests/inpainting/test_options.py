@@ -95,8 +95,8 @@ def test_options_of_files():
         ((name, value),) = options.items()
         assert getattr(FileOptions(**options), name) == value
     for options, message in (
-        ({"format": "text"}, r"`format` must end as an image format does .*Received: "),
-        ({"format": ""}, "`format` must end as an image format does"),
+        ({"format": "text"}, "`format` must be an ending .*Received: format='text'"),
+        ({"format": ""}, "`format` must be an ending of images"),
         ({"quality": 0}, r"`quality` must be a .* in \[1, 100\]. Received: quality=0"),
         ({"quality": 101}, "Received: quality=101"),
         ({"quality": 80.5}, "Received: quality=80.5"),

@@ -255,5 +255,5 @@ def _read_first_frame(path, name):
     source = read_source(path, Frames.FIRST, name)
     for note in source.notes:
         # The caller of `CTSDG.inpaint`.
-        warnings.warn(f"`{name}`: {note} Received: {path}", stacklevel=6)
+        warnings.warn(f"`{name}`: {note}", stacklevel=6)
     return source.frames[0]

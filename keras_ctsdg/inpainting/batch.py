@@ -93,7 +93,7 @@ class InpaintBatch:
                 else:
                     formats.add(format_of_ending(task.out, "out"))
                 pending.append(task)
-            except ValueError as error:
+            except (ImportError, ValueError) as error:
                 if is_single:
                     raise
                 self.report.failed[str(task.image)] = str(error)

@@ -72,7 +72,7 @@ def read_png16(file, info):
         ImportError: If imagecodecs is not installed.
     """
     file.seek(0)
-    array = _imagecodecs().png_decode(file.read())
+    array = import_imagecodecs().png_decode(file.read())
     return Image16(array, info)
 
 
@@ -97,7 +97,7 @@ def read_tiff16(file, info):
     with tifffile.TiffFile(file) as opened:
         page = opened.pages[0]
         if page.compression not in (1, 8, 32946, 32773):
-            _imagecodecs()
+            import_imagecodecs()
         array = page.asarray()
         if page.planarconfig == 2 and array.ndim == 3:
             array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
@@ -125,7 +125,7 @@ def write_png16(image, path, source=None):
         source: Path of the PNG whose metadata is kept, or `None` for that in
             `image.info`. Defaults to `None`.
     """
-    encoded = _imagecodecs().png_encode(np.ascontiguousarray(image.array))
+    encoded = import_imagecodecs().png_encode(np.ascontiguousarray(image.array))
     if source is None:
         metadata = {x: image.info[x] for x in DESCRIPTIONS if image.info.get(x)}
         if "xmp" in metadata:
@@ -190,7 +190,8 @@ def write_tiff16(image, path, source=None):
     )
 
 
-def _imagecodecs():
+def import_imagecodecs():
+    """Import imagecodecs, an extra; ImportError names it if it is not installed."""
     try:
         import imagecodecs
     except ImportError as error:

@@ -15,7 +15,12 @@ from keras_ctsdg.inpainting.animations import (
 )
 from keras_ctsdg.inpainting.containers import read_avif_config, read_jpeg2000_bits
 from keras_ctsdg.inpainting.encodings import read_encoding
-from keras_ctsdg.inpainting.image16 import Image16, read_png16, read_tiff16
+from keras_ctsdg.inpainting.image16 import (
+    Image16,
+    import_imagecodecs,
+    read_png16,
+    read_tiff16,
+)
 from keras_ctsdg.inpainting.options import Frames
 
 ORIENTATION_TAG = 0x0112
@@ -124,6 +129,8 @@ def _open(path, frames, name):
         is_deep = _is_deep(image)
         if is_deep and count > 1:
             raise ImageError("it has 16 bits a channel and more than one frame")
+        if is_deep and image.format == "PNG":
+            import_imagecodecs()
         yield image, count, is_deep
 
 

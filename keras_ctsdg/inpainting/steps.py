@@ -12,6 +12,7 @@ from keras_ctsdg.inpainting.encodings import name_losses
 from keras_ctsdg.inpainting.files import choose_format, copy_image, save_image
 from keras_ctsdg.inpainting.fill import NoHoleWarning, inpaint
 from keras_ctsdg.inpainting.formats import check_can_hold
+from keras_ctsdg.inpainting.image16 import Image16, import_imagecodecs
 from keras_ctsdg.inpainting.sources import read_source
 
 
@@ -59,9 +60,12 @@ def check_format(task, source):
         Str, the format, a key of `FORMATS`.
 
     Raises:
+        ImportError: If the format needs an extra that is not installed.
         ValueError: If no format has that ending, or it does not hold the image.
     """
     image_format = choose_format(task.out, source, "out")
+    if image_format == "PNG" and source.frames[0].mode == Image16.mode:
+        import_imagecodecs()
     # Frames are converted to the palettes of a GIF.
     if image_format != "GIF" or len(source.frames) == 1:
         check_can_hold(image_format, source.frames, task.out, "out")

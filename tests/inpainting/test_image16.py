@@ -124,8 +124,20 @@ def test_bits_that_are_not_read_are_refused(tmp_path, name, write, message):
     assert message.split(" of which")[0] in reason or "frames, of which" in reason
 
 
-def test_missing_extra_is_named(tmp_path, monkeypatch):
+def test_missing_extra_is_named_before_the_model_is_needed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    mask = tmp_path / "mask.png"
+    Image.fromarray(HOLE).save(mask)
+    tifffile.imwrite(tmp_path / "a.tif", DEEP, photometric="rgb")
+    message = r'pip install "keras-ctsdg\[16bit\]"'
     path = write_png(tmp_path / "a.png", DEEP)
-    with pytest.raises(ValueError, match=r'pip install "keras-ctsdg\[16bit\]"'):
+    with pytest.raises(ValueError, match=message):
         ConstantModel().inpaint(path, HOLE)
+    with pytest.raises(ValueError, match=message):
+        InpaintBatch(path, mask, tmp_path / "b.png")
+    with pytest.raises(ImportError, match=message):
+        InpaintBatch(tmp_path / "a.tif", mask, tmp_path / "b.png")
+    # A TIFF without compression does without it.
+    batch = InpaintBatch(tmp_path / "a.tif", mask, tmp_path / "b.tif")
+    batch.run(ConstantModel(), InpaintOptions())
+    assert batch.report.failed == {}

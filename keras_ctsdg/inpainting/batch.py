@@ -122,17 +122,18 @@ class InpaintBatch:
         loaded = prefetch(lambda task: read_task(task, self.files), self.pending)
         with ThreadPoolExecutor(1) as executor:
             writing = None
-            for task, pair in progress(zip(self.pending, loaded, strict=True)):
-                result = pair
-                if not isinstance(pair, Exception):
-                    result = pair[0], fill_source(model, *pair, options)
+            for task, result in progress(zip(self.pending, loaded, strict=True)):
+                if not isinstance(result, Exception):
+                    source, mask = result
+                    result = source, fill_source(model, source, mask, options)
+                    del source, mask
                 if writing is not None:
                     self._record(*writing.result())
                 writing = executor.submit(
                     write_result, task, result, self.files.quality
                 )
-                # Neither is kept while the next image is filled.
-                del pair, result
+                # It is not kept while the next image is filled.
+                del result
             if writing is not None:
                 self._record(*writing.result())
 

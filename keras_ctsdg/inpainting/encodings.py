@@ -129,7 +129,9 @@ def save_arguments(source, image, image_format, quality, index=0):
         Dict.
     """
     kind = FORMATS[image_format]
-    is_same = source is not None and _family(source.format) == _family(image_format)
+    encoding = None
+    if source is not None and _family(source.format) == _family(image_format):
+        encoding = source.encodings[index]
     metadata = image.info if source is None or index else source.info
     options = {x: metadata[x] for x in kind.metadata if metadata.get(x)}
     exif = options.get("exif", b"")
@@ -138,13 +140,13 @@ def save_arguments(source, image, image_format, quality, index=0):
         options["exif"] = EXIF_PREFIX + exif
     if "transparency" in image.info and image_format == "PNG":
         options["transparency"] = image.info["transparency"]
-    if options.get("xmp") and not is_same:
+    if options.get("xmp") and encoding is None:
         if image_format == "TIFF":
             options["exif"] = add_exif_tag(options.get("exif"), XMP, options["xmp"])
         if image_format == "PNG":
             options["pnginfo"] = describe_png(options["xmp"])
-    options |= source.encodings[index] if is_same else kind.defaults
-    if is_same and image_format == "TIFF":
+    options |= kind.defaults if encoding is None else encoding
+    if encoding is not None and image_format == "TIFF":
         # Its tags have the resolution in its own unit.
         options.pop("dpi", None)
     has_quality = kind.has_quality or options.get("compression") == "jpeg"
@@ -152,7 +154,11 @@ def save_arguments(source, image, image_format, quality, index=0):
         for name in ("qtables", "lossless"):
             options.pop(name, None)
         options["quality"] = quality
-    elif is_same and has_quality and not options.keys() & {"qtables", "lossless"}:
+    elif (
+        encoding is not None
+        and has_quality
+        and not options.keys() & {"qtables", "lossless"}
+    ):
         options["quality"] = estimate_quality(source, options)
     return options
 

@@ -119,15 +119,15 @@ def _write_pillow(frames, part, image_format, source, quality):
             frame.encoderinfo = dict.fromkeys(options) | save_arguments(
                 source, frame, image_format, quality, i
             )
-    if source is None or {image_format, source.format} != {"PNG"}:
-        with _room_for(frames[0]):
-            frames[0].save(part, image_format, **options)
+    if source is not None and image_format == source.format == "PNG":
+        options = {x: y for x, y in options.items() if x not in DESCRIPTIONS}
+        encoded = BytesIO()
+        frames[0].save(encoded, "PNG", **options)
+        stored = source.path.read_bytes()
+        part.write_bytes(replace_png_pixels(stored, encoded.getvalue()))
         return
-    for name in DESCRIPTIONS:
-        options.pop(name, None)
-    encoded = BytesIO()
-    frames[0].save(encoded, "PNG", **options)
-    part.write_bytes(replace_png_pixels(source.path.read_bytes(), encoded.getvalue()))
+    with _room_for(frames[0]):
+        frames[0].save(part, image_format, **options)
 
 
 @contextmanager
@@ -143,8 +143,10 @@ def _room_for(image):
 
 def _write_16(frames, part, image_format, source, quality):
     write = write_png16 if image_format == "PNG" else write_tiff16
-    is_same = source is not None and source.format == image_format
-    write(frames[0], part, source.path if is_same else None)
+    like = None
+    if source is not None and source.format == image_format:
+        like = source.path
+    write(frames[0], part, like)
 
 
 def _to_saved_mode(image, image_format):

@@ -173,7 +173,7 @@ def write_tiff16(image, path, source=None):
         tags = [(x, 2, None, found[x], True) for x in TIFF_TEXTS if found[x]]
         tags += [(x, 1, None, bytes(found[x]), True) for x in TIFF_BYTES if found[x]]
     if image.orientation != 1:
-        tags.append((ORIENTATION, 3, 1, image.orientation, True))
+        tags += [(ORIENTATION, 3, 1, image.orientation, True)]
     bands = image.array.shape[2]
     alpha = "assocalpha" if image.premultiplied else "unassalpha"
     tifffile.imwrite(

@@ -135,7 +135,9 @@ def write_result(task, result, quality):
     Returns:
         Tuple of the task, its outcome, and the notes or, if it failed, the error.
     """
-    source, filled = (None, result) if isinstance(result, Exception) else result
+    if isinstance(result, Exception):
+        return task, "failed", result
+    source, filled = result
     if isinstance(filled, Exception):
         return task, "failed", filled
     try:

@@ -267,42 +267,6 @@ def test_memory_does_not_grow_with_the_number_of_files(saved, tmp_path):
 
 
 @pytest.mark.backend_independent
-def test_frames_quality_and_what_was_not_written(command, saved, folder):
-    frames = [photo((120, 100), (30 * i, 0)) for i in range(2)]
-    path, mask = folder / "a.webp", folder / "masks" / "a.png"
-    frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
-    arguments = ("inpaint", saved, "--image", path, "--mask", mask)
-    code, stdout, stderr = command(*arguments, "--out", folder / "b.webp")
-    assert code == 1
-    assert "it has 2 frames" in stderr
-    code, stdout, stderr = command(
-        *arguments, "--out", folder / "b.webp", "--frames", "first", "--json"
-    )
-    assert code == 0, stderr
-    (note,) = json.loads(stdout)["notes"].values()
-    assert note == "Of its 2 images or frames, the first is kept."
-    code, stdout, stderr = command(
-        *(*arguments, "--out", folder, "--frames", "all"),
-        *("--format", "png", "--quality", 20),
-    )
-    assert code == 1
-    assert "`quality` must be `None`" in stderr
-    code, stdout, stderr = command(
-        *(*arguments, "--out", folder / "out" / "c.webp", "--frames", "all"),
-        *("--quality", 20),
-    )
-    assert code == 0, stderr
-    with Image.open(folder / "out" / "c.webp") as saved_image:
-        assert saved_image.n_frames == 2
-    code, stdout, _ = command(
-        *("inpaint", saved, "--images", folder / "images" / "c.png"),
-        *("--mask", mask, "--out", folder / "new"),
-    )
-    assert code == 1
-    assert "Written to" not in stdout
-
-
-@pytest.mark.backend_independent
 def test_options_reach_the_model(command, saved, folder, monkeypatch):
     image, mask = folder / "images" / "a.jpg", folder / "masks" / "a.png"
     given = []

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
 
@@ -126,7 +126,7 @@ def _write_pillow(frames, part, image_format, source, quality):
         stored = source.path.read_bytes()
         part.write_bytes(replace_png_pixels(stored, encoded.getvalue()))
         return
-    with _room_for(frames[0]):
+    with _room_for(frames[0]) if options.get("optimize") else nullcontext():
         frames[0].save(part, image_format, **options)
 
 

@@ -1,5 +1,6 @@
 """The files that `keras-ctsdg inpaint` reads and writes."""
 
+import importlib
 import json
 
 import numpy as np
@@ -15,9 +16,9 @@ pytestmark = pytest.mark.backend_independent
 @pytest.fixture
 def inpaint(command, tmp_path, monkeypatch):
     """Run the command on an animation, with a stand-in for the network."""
-    monkeypatch.setattr(
-        "keras_ctsdg.cli.inpaint.from_preset", lambda *_, **__: ConstantModel()
-    )
+    # The function of the same name hides the module as an attribute.
+    module = importlib.import_module("keras_ctsdg.cli.inpaint")
+    monkeypatch.setattr(module, "from_preset", lambda *_, **__: ConstantModel())
     frames = [photo((50, 40), (30 * i, 0)) for i in range(2)]
     mask = np.zeros((40, 50), "uint8")
     mask[10:20, 10:30] = 255

@@ -61,7 +61,7 @@ def test_kind_size_and_pixels_outside_the_hole_are_kept(
         deep = mask
         if strategy in ("auto", "resize"):
             deep = binary_erosion(mask, np.ones((3, 3)), iterations=3, border_value=1)
-        # The rim may be all of a small hole.
+        # A small hole has no deep pixels.
         expected = np.broadcast_to(FILL_COLOR, (deep.sum(), 3))
         np.testing.assert_allclose(after[deep], expected, atol=6)
 

@@ -4,6 +4,8 @@ import re
 import zlib
 from typing import NamedTuple
 
+from keras_ctsdg.inpainting.previews import blank_exif_preview, remove_xmp_previews
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # The chunks that depend on the stored pixels; all others describe the image.
 PNG_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
@@ -31,7 +33,7 @@ def replace_png_pixels(source, encoded):
     """Return a PNG with the pixels of another one.
 
     Text, resolution, color profile, EXIF and any other chunk that describes the image
-    are those of the source, byte for byte.
+    are those of the source, byte for byte but for previews of the image.
 
     Args:
         source: Bytes of a PNG.
@@ -49,7 +51,7 @@ def replace_png_pixels(source, encoded):
     for kind, chunk in png_chunks(source):
         group = groups.get(kind, group)
         if kind not in ignored and zlib.crc32(chunk[4:-4]) == _crc(chunk):
-            group.append(chunk)
+            group.append(_without_previews(kind, chunk))
     parts = [PNG_SIGNATURE]
     for kind, chunk in png_chunks(encoded):
         if kind in PNG_PIXEL_CHUNKS | PNG_FRAME_CHUNKS:
@@ -61,6 +63,16 @@ def replace_png_pixels(source, encoded):
             if kind == b"IHDR":
                 parts += groups.pop(b"IHDR")
     return b"".join(parts)
+
+
+def _without_previews(kind, chunk):
+    clean = {b"eXIf": blank_exif_preview, b"iTXt": remove_xmp_previews}.get(kind)
+    content = chunk[8:-4]
+    if clean is None or clean(content) == content:
+        return chunk
+    content = kind + clean(content)
+    length, crc = len(content) - len(kind), zlib.crc32(content)
+    return length.to_bytes(4, "big") + content + crc.to_bytes(4, "big")
 
 
 def _crc(chunk):

@@ -9,6 +9,7 @@ from keras_ctsdg.data.sources import is_bytes, is_path
 from keras_ctsdg.inpainting.codecs import LevelsCodec, codec_of
 from keras_ctsdg.inpainting.image16 import Image16
 from keras_ctsdg.inpainting.options import Frames
+from keras_ctsdg.inpainting.previews import remove_previews
 from keras_ctsdg.inpainting.stored_images import ORIENTATION_TAG, read_stored_image
 
 # Views that turn an image upright, by its EXIF orientation. Views share memory with
@@ -186,7 +187,7 @@ class EditablePillowImage(EditableImage):
     def result(self):
         """Return the edited image, of the original mode, size and palette.
 
-        Its `info` holds the original EXIF block and color profile.
+        Its `info` holds the original metadata, without previews of the image.
         """
         edited = self.image.copy()
         pixels = self._stored_pixels
@@ -197,6 +198,7 @@ class EditablePillowImage(EditableImage):
         # Pillow reads the EXIF block of a TIFF from its tags, not from `info`.
         if exif and "exif" not in edited.info:
             edited.info["exif"] = exif.tobytes()
+        edited.info = remove_previews(edited.info)
         return edited
 
 

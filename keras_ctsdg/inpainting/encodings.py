@@ -8,6 +8,12 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin
 from keras_ctsdg.inpainting.animations import playback_arguments
 from keras_ctsdg.inpainting.containers import is_lossless_webp, read_avif_config
 from keras_ctsdg.inpainting.formats import DESCRIPTIONS, FORMATS
+from keras_ctsdg.inpainting.previews import (
+    EXIF_PREFIX,
+    remove_photoshop_previews,
+    remove_previews,
+    remove_xmp_previews,
+)
 
 # Compressions that keep every bit and that libtiff writes; JPEG is a case by itself.
 TIFF_COMPRESSIONS = (
@@ -17,8 +23,7 @@ TIFF_COMPRESSIONS = (
 TIFF_STRUCTURE = {254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 274, 277, 278, 279}
 TIFF_STRUCTURE |= {284, 301, 317, 318, 319, 320, 322, 323, 324, 325, 330, 338, 339}
 TIFF_STRUCTURE |= {340, 341, 347, *range(512, 522), 529, 530, 531, 532, 34675}
-EXIF_PREFIX = b"Exif\0\0"
-PHOTOMETRIC, PREDICTOR, XMP = 262, 317, 700
+PHOTOMETRIC, PREDICTOR, XMP, PHOTOSHOP = 262, 317, 700, 34377
 # What `DESCRIPTIONS` are called in notes.
 LABELS = ("EXIF", "color profile", "XMP", "resolution")
 # A size is searched for within qualities; each step encodes the image once.
@@ -86,6 +91,8 @@ def _keep_segments(image):
     """Yield the segments of a JPEG with IPTC captions and the rest of a long XMP."""
     for name, content in image.applist:
         is_xmp = name == "APP1" and content.startswith(b"http://ns.adobe.com/xmp/ext")
+        if name == "APP13":
+            content = remove_photoshop_previews(content)
         if name == "APP13" or is_xmp:
             marker = bytes([0xFF, 0xE0 + int(name[3:])])
             yield marker + (len(content) + 2).to_bytes(2, "big") + content
@@ -105,6 +112,12 @@ def _read_tiff(image):
     for tag in tags:
         if tag not in TIFF_STRUCTURE:
             kept[tag] = tags.get_ifd(tag) if tag in (34665, 34853) else tags[tag]
+    for tag, clean in (
+        (XMP, remove_xmp_previews),
+        (PHOTOSHOP, remove_photoshop_previews),
+    ):
+        if isinstance(kept.get(tag), bytes):
+            kept[tag] = clean(kept[tag])
     stored = getattr(image, "tag_v2", {})
     if image.mode in ("1", "L") and stored.get(PHOTOMETRIC) == 0:
         kept[PHOTOMETRIC] = 0
@@ -133,6 +146,7 @@ def save_arguments(source, image, image_format, quality, index=0):
     if source is not None and _family(source.format) == _family(image_format):
         encoding = source.encodings[index]
     metadata = image.info if source is None or index else source.info
+    metadata = remove_previews(metadata)
     options = {x: metadata[x] for x in kind.metadata if metadata.get(x)}
     exif = options.get("exif", b"")
     if _family(image_format) == "JPEG" and exif and not exif.startswith(EXIF_PREFIX):

@@ -8,6 +8,7 @@ from PIL import Image
 from keras_ctsdg.inpainting.containers import replace_png_pixels
 from keras_ctsdg.inpainting.encodings import add_exif_tag, describe_png
 from keras_ctsdg.inpainting.formats import DESCRIPTIONS
+from keras_ctsdg.inpainting.previews import remove_previews
 
 # Tags of a TIFF that describe the image, by the types of their values.
 TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 316, 33432)
@@ -55,7 +56,8 @@ class Image16:
 
     def replace(self, array):
         """Return an image with the same metadata and other pixels."""
-        return Image16(array, self.info, self.orientation, self.premultiplied)
+        info = remove_previews(self.info)
+        return Image16(array, info, self.orientation, self.premultiplied)
 
 
 def read_png16(file, info):

@@ -97,6 +97,8 @@ LOSSLESS = {
     "16.pgm": saver("I;16"),
     "1.pbm": saver("1"),
     "RGB.ppm": saver(),
+    **{f"{mode}.tga": saver(mode) for mode in "L LA P RGB RGBA".split()},
+    "rle.tga": saver(compression="tga_rle"),
     **{f"{mode}.jp2": saver(mode) for mode in "L LA RGB RGBA I;16".split()},
     "lossy.jp2": saver(irreversible=True, quality_layers=[20]),
     "RGB.j2k": saver(),

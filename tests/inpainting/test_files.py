@@ -8,9 +8,8 @@ from PIL import Image
 
 from keras_ctsdg.inpainting import Image16
 from keras_ctsdg.inpainting.editable_image import open_editable
-from keras_ctsdg.inpainting.encodings import read_encoding
 from keras_ctsdg.inpainting.files import copy_image, save_image
-from keras_ctsdg.inpainting.stored_images import StoredImage, read_stored_image
+from keras_ctsdg.inpainting.stored_images import read_stored_image
 from tests.data.common import photo
 from tests.inpainting.kinds import LOSSLESS
 
@@ -59,18 +58,6 @@ def test_every_bit_outside_the_hole_is_kept(tmp_path, name):
     with Image.open(path) as stored, Image.open(out) as saved:
         assert saved.format == stored.format
         assert saved.info == stored.info
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA"])
-def test_tga_keeps_its_compression(tmp_path, mode):
-    photo((40, 30)).convert(mode).save(tmp_path / "a.tga", compression="tga_rle")
-    with Image.open(tmp_path / "a.tga") as image:
-        encoding = read_encoding(image, tmp_path / "a.tga")
-        source = StoredImage(tmp_path / "a.tga", "TGA", [image], image.info, [encoding])
-        save_image(image, tmp_path / "b.tga", source)
-        with Image.open(tmp_path / "b.tga") as saved:
-            assert saved.info == image.info
-            np.testing.assert_array_equal(saved.convert("RGBA"), image.convert("RGBA"))
 
 
 def fail_halfway(path, *args, **kwargs):

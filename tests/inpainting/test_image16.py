@@ -32,6 +32,8 @@ def test_16_bits_are_filled_and_kept(tmp_path):
     assert levels.dtype == np.uint16
     np.testing.assert_array_equal(levels[~HOLE], DEEP[~HOLE])
     np.testing.assert_allclose(levels[HOLE] / 257, [FILL_COLOR] * HOLE.sum(), atol=0.6)
+    in_memory = ConstantModel().inpaint(path.read_bytes(), HOLE)
+    np.testing.assert_array_equal(np.asarray(in_memory), levels)
     (again,) = ConstantModel().inpaint([filled], [~HOLE])
     np.testing.assert_array_equal(np.asarray(again)[HOLE], levels[HOLE])
     for name in ("b.png", "b.tif"):

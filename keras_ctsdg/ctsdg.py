@@ -195,9 +195,9 @@ class CTSDG(TrainingStep):
                 other integers in [0, 255], or floats in [0, 1]), a batch of arrays
                 `[B, H, W, C]`, or a list of any of these. Tensors and nested lists
                 are taken as arrays. PIL images may be of mode 1, L, LA, P, PA, RGB,
-                RGBA, CMYK, YCbCr, HSV, I;16, or I with 16 bits; of an animation, the
-                first frame is filled. Floats in the hole may be anything, NaN
-                included.
+                RGBA, CMYK, YCbCr, HSV, I;16, or I with 16 bits. Of a file of several
+                frames the first is filled, with a warning. Floats in the hole may be
+                anything, NaN included.
             mask: An image of the same size, of any of these kinds, where white or 1
                 marks the hole, or a color on black, or an alpha; one for all images,
                 or one for each. What is unclear is refused; only a black mask has no
@@ -212,11 +212,12 @@ class CTSDG(TrainingStep):
         Returns:
             The filled images in the form they were passed: list, batch or single;
             arrays of the same shape and dtype, PIL images of the same mode and size;
-            for a path or bytes, a PIL image; for tensors and nested lists, arrays.
-            Palettes keep their colors, and the hole gets the
-            nearest of them. `info` holds EXIF and color profile: pass
-            `exif=result.info.get("exif")` to `save`. For a mask without a hole there
-            is a warning, and the image is returned unchanged.
+            for a path or bytes, a PIL image, or a `keras_ctsdg.inpainting.Image16`
+            where Pillow would drop bits of the file; for tensors and nested lists,
+            arrays. Palettes keep their colors, and the hole gets the nearest of them.
+            `keras_ctsdg.inpainting.save_image` writes it as the file was encoded, with
+            its metadata. For a mask without a hole there is a warning, and the image is
+            returned unchanged.
 
         Raises:
             ValueError: Before any work, if an argument breaks a rule above, a file
@@ -229,7 +230,7 @@ class CTSDG(TrainingStep):
 
         ```python
         filled = model.inpaint("photo.jpg", "mask.png", dilate=4)
-        filled.save("filled.jpg", quality=95, exif=filled.info.get("exif"))
+        keras_ctsdg.inpainting.save_image(filled, "filled.jpg", like="photo.jpg")
         ```
         """
         options = InpaintOptions(**options)

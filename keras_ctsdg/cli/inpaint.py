@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +10,12 @@ from keras_ctsdg import from_preset
 from keras_ctsdg.cli._console import error_console, print_line
 from keras_ctsdg.cli._options import options_from
 from keras_ctsdg.data.listing import summarize_not_taken
-from keras_ctsdg.inpainting import InpaintOptions
+from keras_ctsdg.inpainting import FileOptions, InpaintOptions
 from keras_ctsdg.inpainting.batch import InpaintBatch
 
 
 @options_from(InpaintOptions)
+@options_from(FileOptions)
 def inpaint(
     model: Annotated[
         str, typer.Argument(help="A preset's name or folder, or a `.keras` file.")
@@ -48,13 +49,15 @@ def inpaint(
 ):
     """Fill the holes in an image, or in all images of a folder.
 
-    Results keep name, format, EXIF and color profile; JPEGs are written at quality
-    95. A result appears under its name only when it is complete. Run again, the same
-    command continues with the missing files; --overwrite starts from the beginning.
-    Files that cannot be used are reported at the end, with exit code 1.
+    Results keep name, format and metadata. Formats without loss keep every pixel
+    outside the holes bit for bit; JPEG, AVIF and lossy WebP are encoded again, as the
+    image was. A result appears under its name only when it is complete. Run again, the
+    same command continues with the missing files; --overwrite starts from the
+    beginning. Files that cannot be used are reported at the end, with exit code 1.
     """
+    files = FileOptions(**{x.name: options.pop(x.name) for x in fields(FileOptions)})
     options = InpaintOptions(**options)
-    batch = InpaintBatch(images, masks, out, alpha, overwrite)
+    batch = InpaintBatch(images, masks, out, alpha, overwrite, files)
 
     def progress(steps):
         total = len(batch.pending)
@@ -85,7 +88,7 @@ def _print_report(report, out):
         f"{len(report.unchanged)}. Skipped because they exist: {len(report.skipped)}. "
         f"Failed: {len(report.failed)}."
     )
-    for name, reason in report.failed.items():
+    for name, reason in (report.failed | report.notes).items():
         print_line(f"  {name}: {reason}")
     if report.not_taken:
         print_line(f"Not taken: {summarize_not_taken(report.not_taken)}")

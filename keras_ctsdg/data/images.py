@@ -77,7 +77,7 @@ class ImageFiles:
         Raises:
             ImageError: If it is not an image, or too large.
         """
-        with self._open(index) as image:
+        with self.open(index) as image:
             return image.size
 
     def select(self, indices):
@@ -102,7 +102,7 @@ class ImageFiles:
         Raises:
             ImageError: If it is not an image, damaged or too large.
         """
-        with self._open(index) as image:
+        with self.open(index) as image:
             if shrink_to is not None:
                 image.draft(None, (shrink_to, shrink_to))
             # Pillow reports damage on the first call only; later calls return the
@@ -122,7 +122,7 @@ class ImageFiles:
         Raises:
             ImageError: If it is not an image, damaged or too large.
         """
-        with self._open(index) as image:
+        with self.open(index) as image:
             image.load()
             return image
 
@@ -142,12 +142,24 @@ class ImageFiles:
         if array is not None:
             with self._name_errors(index, "be read as a mask"):
                 return levels_of_array(array)
-        with self._open(index, "be read as a mask") as image:
+        with self.open(index, "be read as a mask") as image:
             image.load()
             return levels_of_image(_turn_upright(image))
 
     @contextmanager
-    def _open(self, index, purpose="be read"):
+    def open(self, index, purpose="be read"):
+        """Open an image as Pillow does.
+
+        Args:
+            index: Int.
+            purpose: Str that completes "cannot" in errors. Defaults to `"be read"`.
+
+        Yields:
+            `PIL.Image.Image`.
+
+        Raises:
+            ImageError: If anything in the `with` block raises an error.
+        """
         with self._name_errors(index, purpose), self.sources[index].open() as image:
             yield image
 

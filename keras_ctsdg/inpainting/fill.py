@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image
 
 from keras_ctsdg.data.arrays import check_channels_last, is_array, to_array
-from keras_ctsdg.data.images import ImageFiles
 from keras_ctsdg.data.sources import is_bytes
 from keras_ctsdg.inpainting.editable_image import open_editable
 from keras_ctsdg.inpainting.holes import read_hole
@@ -111,11 +110,11 @@ def _as_editable(image, name):
     """Bring an image to a kind that can be edited.
 
     Returns:
-        Tuple of a path, a PIL image or an array, and the dtype that the result has;
-        `None` for that of the image.
+        Tuple of a path, bytes, a PIL image or an array, and the dtype that the result
+        has; `None` for that of the image.
     """
     if is_bytes(image):
-        return ImageFiles([image], name).load_original(0), None
+        return image, None
     image = _as_array(image, name)
     dtype = getattr(image, "dtype", None)
     if dtype is None or isinstance(image, Image.Image):

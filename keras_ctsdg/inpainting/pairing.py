@@ -18,11 +18,13 @@ class FillTask(NamedTuple):
     out: Path
 
 
-def pair_files(images, masks, alpha, out):
+def pair_files(images, masks, alpha, out, ending=None):
     """Pair images with their masks and the paths of their results.
 
     Args:
         images, masks, alpha, out: As `InpaintBatch` takes them.
+        ending: Str such as `".png"` for the results, or `None` for those of the images.
+            Defaults to `None`.
 
     Returns:
         Tuple of a list of `FillTask`, in the order of the names; a list of the images
@@ -35,16 +37,28 @@ def pair_files(images, masks, alpha, out):
         raise ValueError(
             f"Pass either `masks` or `alpha`. Received: masks={masks}, alpha={alpha}"
         )
-    is_single = images.is_file()
-    if is_single and not out.is_dir() and not out.suffix:
+    is_file = images.is_file() and not out.is_dir()
+    if is_file and not out.suffix:
         raise ValueError(
             "`out` must be the name of an image file or a folder that exists. "
             f"Received: out={out}"
         )
+    if is_file and ending not in (None, out.suffix.lower()):
+        raise ValueError(
+            f"`format` must be the ending of `out`. Received: format={ending}, "
+            f"out={out}"
+        )
     files, find_mask, not_taken = _open_files(images, masks, out)
-    tasks, unmatched = [], []
+    tasks, unmatched, targets = [], [], {}
     for source in files.sources:
-        target = out if is_single and not out.is_dir() else out / source.path
+        target = out if is_file else out / source.path
+        if ending is not None:
+            target = target.with_suffix(ending)
+        if targets.setdefault(target, source) is not source:
+            raise ValueError(
+                "`format` must leave the images different names. Received: "
+                f"format={ending} for {targets[target].file} and {source.file}"
+            )
         if target.resolve() == source.file.resolve():
             raise ValueError(f"`out` must not be `images`. Received: out={out}")
         try:

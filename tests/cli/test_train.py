@@ -131,9 +131,9 @@ def test_choices(command, monkeypatch, root, tmp_path, name, option, choices):
 
 
 @pytest.mark.parametrize("crop, expected", (("random", "random"), ("none", None)))
-def test_validation_has_no_random_crops(root, crop, expected):
+def test_validation_has_no_random_crops(root, tmp_path, crop, expected):
     options = TrainOptions(celeba=root, crop=crop, image_size=128)
-    training, validation = _open_datasets(options)
+    training, validation = _open_datasets(options, tmp_path / "out")
     assert training.crop == expected
     assert validation.crop == (None if crop == "none" else "center")
 

@@ -1,6 +1,6 @@
 import keras
 
-from keras_ctsdg import metrics
+from keras_ctsdg import _keras_private, metrics
 from keras_ctsdg._checks import check_choice
 from keras_ctsdg.conventions import Edges, composite
 from keras_ctsdg.data import InpaintingDataset
@@ -16,8 +16,10 @@ from keras_ctsdg.training.data_adapter import (
     validate_data,
     validate_evaluation_data,
 )
+from keras_ctsdg.training.monitors import prepare_callbacks
 
 
+@_keras_private.name_package
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class CTSDG(TrainingStep):
     """Conditional texture and structure dual generation: an inpainting GAN.
@@ -44,11 +46,12 @@ class CTSDG(TrainingStep):
 
     Returns:
         Float32 tensor `[B, H, W, 3]` in [-1, 1]: the images with their holes filled.
-        `fit` and `evaluate` report `generator_loss`, `discriminator_loss` and the
-        generator's unweighted terms: `hole`, `valid`, `perceptual`, `style`,
-        `adversarial` and `intermediate`. `evaluate` reports `psnr`, `ssim`, `mae` and
-        `samples` too, of all images and by mask ratio, as in `psnr_0_20`. Validation
-        in `fit` leaves out `samples` and the metrics by mask ratio.
+        `fit` and `evaluate` report `generator_loss`, which is also called `loss`,
+        `discriminator_loss`, and the generator's unweighted terms: `hole`, `valid`,
+        `perceptual`, `style`, `adversarial` and `intermediate`. `evaluate` reports
+        `psnr`, `ssim`, `mae` and `samples` too, of all images and by mask ratio, as in
+        `psnr_0_20`. Validation in `fit` leaves out `samples` and the metrics by mask
+        ratio.
 
     Raises:
         ValueError: If an argument or a batch breaks a rule above.
@@ -112,6 +115,8 @@ class CTSDG(TrainingStep):
         x = validate_data(x)
         if validation_data is not None:
             validation_data = validate_evaluation_data(validation_data)
+        if self.compiled:
+            prepare_callbacks(kwargs.get("callbacks"), self)
         return super().fit(x, *args, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
@@ -185,7 +190,20 @@ class CTSDG(TrainingStep):
         """
         return inpaint(self, image, mask, InpaintOptions(**options))
 
-    # === Presets and config ===
+    # === Export, presets and config ===
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """Refuse to export, which is not supported yet.
+
+        Raises:
+            NotImplementedError: Always. `save` and `save_to_preset` write models for
+                Keras on every backend.
+        """
+        raise NotImplementedError(
+            "A `keras_ctsdg.CTSDG` cannot be exported yet. Write it by `save` or "
+            "`save_to_preset`, and load it with this package. "
+            f"Received: filepath={filepath}, format={format}"
+        )
 
     from_preset = staticmethod(from_preset)
 
@@ -242,6 +260,6 @@ class CTSDG(TrainingStep):
 def _check_network(name, network, kind):
     if not isinstance(network, kind):
         raise ValueError(
-            f"`{name}` must be a `keras_ctsdg.models.{kind.__name__}`. "
+            f"`{name}` must be a `keras_ctsdg.models.{kind.__qualname__}`. "
             f"Received: {name}={network} of type {type(network).__name__}"
         )

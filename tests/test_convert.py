@@ -1,5 +1,6 @@
 import json
 import sys
+import traceback
 
 import numpy as np
 import pytest
@@ -164,6 +165,22 @@ def test_mindspore_files_become_a_preset(states, expected, tmp_path):
     assert model.discriminator is None
 
 
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_names_of_wrapping_modules_are_taken_off(prefix, states, expected, tmp_path):
+    wrapped = {
+        part: {f"{prefix}{name}": value for name, value in state.items()}
+        for part, state in states.items()
+    }
+    source = write_torch(tmp_path / "parallel.pt", **wrapped)
+    model = keras_ctsdg.from_preset(convert_checkpoint(source, tmp_path / "out"))
+    assert_weights(model.generator, expected[0])
+    assert_weights(model.discriminator, expected[1])
+    bare = write_torch(tmp_path / "bare.pt", **wrapped["generator"])
+    model = keras_ctsdg.from_preset(convert_checkpoint(bare, tmp_path / "bare"))
+    assert_weights(model.generator, expected[0])
+
+
 class Hostile:
     def __reduce__(self):
         return eval, ("open('stolen', 'w').write('x')",)
@@ -179,6 +196,18 @@ def truncated(path, states):
 
 def another_network(path, states):
     write_torch(path, generator={"features.0.weight": np.zeros((64, 3, 3, 3))})
+
+
+def web_page(path, states):
+    path.write_text("\n<!DOCTYPE html><title>Quota exceeded</title>")
+
+
+def lfs_pointer(path, states):
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12")
+
+
+def empty(path, states):
+    path.touch()
 
 
 def without_dicts(path, states):
@@ -199,7 +228,10 @@ def incomplete(path, states):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (hostile, "code in it is not run. Received: .*bad.pt"),
+        (hostile, "code in it is not run. Received: .*bad.pt, .*builtins.eval"),
+        (web_page, "it is a web page.*quota.*Received: .*bad.pt"),
+        (lfs_pointer, "it is a pointer of Git LFS.*Received: .*bad.pt"),
+        (empty, "it is empty.*Received: .*bad.pt"),
         (truncated, "must be complete .*Received: .*bad.pt"),
         (another_network, "(?s)missing: ec_texture_1.*unexpected: features.0.weight"),
         (without_dicts, "authors' state dicts. Received: .*'generator': 'ndarray'"),
@@ -213,8 +245,10 @@ def test_bad_files_are_rejected_and_nothing_is_written(
 ):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "bad.pt", states)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         convert_checkpoint(tmp_path / "bad.pt", tmp_path / "out")
+    # PyTorch's own error advises to run the code.
+    assert "weights_only" not in "".join(traceback.format_exception(error.value))
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pt"]
 
 

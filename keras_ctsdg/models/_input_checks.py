@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_ctsdg._checks import check_positive
 from keras_ctsdg.conventions import CHANNELS, SIZE_MULTIPLE, STRUCTURE_KEYS
 
 
@@ -31,13 +32,17 @@ def check_filters(filters):
     Args:
         filters: Int, which must be a positive multiple of 4.
 
+    Returns:
+        The argument as an int.
+
     Raises:
         ValueError: If the argument breaks this rule.
     """
-    if filters < 4 or filters % 4:
+    if check_positive("filters", filters) % 4:
         raise ValueError(
             f"`filters` must be a positive multiple of 4. Received: filters={filters}"
         )
+    return int(filters)
 
 
 def check_inputs(inputs, keys=tuple(CHANNELS)):

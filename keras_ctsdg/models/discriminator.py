@@ -1,9 +1,14 @@
 import keras
 from keras import layers
 
+from keras_ctsdg import _keras_private
 from keras_ctsdg.conventions import CHANNELS
 from keras_ctsdg.layers import SpectralConv2D
 from keras_ctsdg.layers._conv import Conv2D
+from keras_ctsdg.models._frozen_layers import (
+    create_with_frozen_layers,
+    frozen_layers_config,
+)
 from keras_ctsdg.models._initializers import random_normal
 from keras_ctsdg.models._input_checks import (
     check_filters,
@@ -15,6 +20,7 @@ from keras_ctsdg.models._input_checks import (
 BRANCH = ((2, 1), (2, 2), (2, 4), (1, 8))
 
 
+@_keras_private.name_package
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class Discriminator(keras.Model):
     """The two-stream discriminator, which tells real from filled images by patches.
@@ -74,7 +80,7 @@ class Discriminator(keras.Model):
         **kwargs,
     ):
         check_image_shape(image_shape)
-        check_filters(filters)
+        filters = check_filters(filters)
 
         # === Layers ===
         detect = layers.Activation("sigmoid", dtype=dtype, name="detected_edge")
@@ -126,11 +132,12 @@ class Discriminator(keras.Model):
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "name": self.name,
             "trainable": self.trainable,
+            **frozen_layers_config(self),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        return create_with_frozen_layers(cls, config)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")

@@ -1,9 +1,14 @@
 import keras
 from keras import layers
 
+from keras_ctsdg import _keras_private
 from keras_ctsdg._checks import check_choice
 from keras_ctsdg.conventions import CHANNELS, Upsampling
 from keras_ctsdg.layers import RegionAffinityLearning
+from keras_ctsdg.models._frozen_layers import (
+    create_with_frozen_layers,
+    frozen_layers_config,
+)
 from keras_ctsdg.models._generator_blocks import GeneratorBlocks
 from keras_ctsdg.models._input_checks import (
     check_filters,
@@ -13,6 +18,7 @@ from keras_ctsdg.models._input_checks import (
 from keras_ctsdg.models._memory_efficient import MemoryEfficientFunctional
 
 
+@_keras_private.name_package
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class Generator(MemoryEfficientFunctional):
     """The two-stream generator, which fills the hole of an image.
@@ -80,7 +86,7 @@ class Generator(MemoryEfficientFunctional):
         **kwargs,
     ):
         check_image_shape(image_shape)
-        check_filters(filters)
+        filters = check_filters(filters)
         upsampling = check_choice("upsampling", upsampling, Upsampling)
 
         # === Layers ===
@@ -195,8 +201,9 @@ class Generator(MemoryEfficientFunctional):
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "name": self.name,
             "trainable": self.trainable,
+            **frozen_layers_config(self),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        return create_with_frozen_layers(cls, config)

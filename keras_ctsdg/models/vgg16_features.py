@@ -1,6 +1,7 @@
 import keras
 from keras import layers, ops
 
+from keras_ctsdg import _keras_private
 from keras_ctsdg._checks import check_choice
 from keras_ctsdg.checkpoints.assign import assign_weights
 from keras_ctsdg.checkpoints.vgg16 import match_vgg16, read_vgg16
@@ -14,6 +15,7 @@ SCALINGS = ("as_is", "unit", "caffe")
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
+@_keras_private.name_package
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class VGG16Features(keras.Model):
     """VGG16 up to its third pooling, for the perceptual and the style loss.

@@ -1,6 +1,7 @@
 """Callbacks for training a `CTSDG`."""
 
 import csv
+import numbers
 import signal
 import sys
 import time
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import keras
 
-from keras_ctsdg._checks import check_positive
+from keras_ctsdg._checks import check_positive, check_writable_folder
+from keras_ctsdg.models._input_checks import check_batch, check_mask_range
+from keras_ctsdg.training.monitors import check_rates_are_settable
 from keras_ctsdg.visualization import comparison_columns, draw_grid
 
 
@@ -26,7 +29,8 @@ class FineTuning(keras.callbacks.Callback):
             Defaults to a tenth of `learning_rate`.
 
     Raises:
-        ValueError: If `start_epoch` is negative.
+        ValueError: If `start_epoch` is not an integer from 0 on, a learning rate is
+            not positive or, when the training begins, one follows a schedule.
 
     Example:
 
@@ -41,18 +45,19 @@ class FineTuning(keras.callbacks.Callback):
         self, start_epoch, learning_rate=5e-5, discriminator_learning_rate=None
     ):
         super().__init__()
-        if start_epoch < 0:
-            raise ValueError(
-                f"`start_epoch` must be 0 or more. Received: start_epoch={start_epoch}"
-            )
+        if start_epoch != 0:
+            check_positive("start_epoch", start_epoch)
         self.start_epoch = start_epoch
-        self.learning_rate = learning_rate
+        self.learning_rate = _check_rate("learning_rate", learning_rate)
         if discriminator_learning_rate is None:
             discriminator_learning_rate = learning_rate / 10
-        self.discriminator_learning_rate = discriminator_learning_rate
+        self.discriminator_learning_rate = _check_rate(
+            "discriminator_learning_rate", discriminator_learning_rate
+        )
         self._started = False
 
     def on_train_begin(self, logs=None):
+        check_rates_are_settable("FineTuning", self.model)
         self._started = False
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -69,6 +74,14 @@ class FineTuning(keras.callbacks.Callback):
             self.model.make_train_function(force=True)
 
 
+def _check_rate(name, rate):
+    if not isinstance(rate, numbers.Real) or not 0 <= rate < float("inf"):
+        raise ValueError(
+            f"`{name}` must be a number from 0 on. Received: {name}={rate!r}"
+        )
+    return float(rate)
+
+
 class SampleGrid(keras.callbacks.Callback):
     """Write a grid of masked, filled and target images as training goes along.
 
@@ -81,7 +94,8 @@ class SampleGrid(keras.callbacks.Callback):
         every: Int, the number of epochs between two grids. Defaults to `1`.
 
     Raises:
-        ValueError: If `every` is not positive.
+        ValueError: If `every` is not a positive integer, or, when the training begins,
+            `batch` breaks a rule or `folder` cannot be written to.
 
     Example:
 
@@ -96,6 +110,11 @@ class SampleGrid(keras.callbacks.Callback):
         self.folder = Path(folder)
         self.batch = batch
         self.every = check_positive("every", every)
+
+    def on_train_begin(self, logs=None):
+        check_batch(self.batch)
+        check_mask_range(self.batch["mask"])
+        check_writable_folder("folder", self.folder)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:
@@ -127,7 +146,7 @@ class Throughput(keras.callbacks.Callback):
 
     def __init__(self, batch_size):
         super().__init__()
-        self.batch_size = batch_size
+        self.batch_size = check_positive("batch_size", batch_size)
         self._compiled = False
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -173,6 +192,7 @@ class ResumableCSVLogger(keras.callbacks.CSVLogger):
         super().__init__(str(filename), append=True)
 
     def on_train_begin(self, logs=None):
+        check_writable_folder("filename", Path(self.filename).parent)
         # The epoch at which training resumes is known only when it begins.
         self._is_open = False
 
@@ -210,6 +230,14 @@ class GracefulInterrupt(keras.callbacks.Callback):
 
     # Keras then need not wait for a step's logs before it starts the next step.
     async_safe = True
+    _previous = None
+
+    def on_train_begin(self, logs=None):
+        if self._previous is None:
+            raise ValueError(
+                "`GracefulInterrupt` must be entered with `with` before `fit`. "
+                "Received: a callback outside of `with`"
+            )
 
     def __enter__(self):
         self._stop_requested = False
@@ -218,6 +246,7 @@ class GracefulInterrupt(keras.callbacks.Callback):
 
     def __exit__(self, *_):
         signal.signal(signal.SIGINT, self._previous)
+        self._previous = None
 
     def _request_stop(self, *_):
         if self._stop_requested:

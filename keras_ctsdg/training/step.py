@@ -9,10 +9,11 @@ from keras_ctsdg.conventions import composite, image_to_unit
 from keras_ctsdg.models._input_checks import check_batch
 from keras_ctsdg.models.structure import compute_structure
 from keras_ctsdg.training.optimizer import (
-    PairedOptimizer,
     get_optimizer,
+    pair_optimizers,
     serialize_optimizer,
 )
+from keras_ctsdg.training.trainable_state import TrainableState
 
 
 class BaseTrainingStep(keras.Model):
@@ -24,6 +25,7 @@ class BaseTrainingStep(keras.Model):
     """
 
     perceptual_network: Any
+    trainable_state: Any = None
 
     # === Batches ===
 
@@ -150,6 +152,8 @@ class BaseTrainingStep(keras.Model):
             if name in values:
                 tracker.update_state(values[name], sample_weight=size)
                 logs[name] = tracker.result()
+        # What Keras' callbacks monitor by default.
+        logs["loss"] = logs["generator_loss"]
         if output is not None:
             target, mask = inputs["image"], inputs["mask"]
             filled = composite(output, target, mask)
@@ -201,7 +205,9 @@ class BaseTrainingStep(keras.Model):
             steps_per_execution: Int, as in `keras.Model.compile`. Defaults to `1`.
             jit_compile: Bool or `"auto"`, as in `keras.Model.compile`: XLA on JAX, and
                 on TensorFlow where there is a GPU (on a CPU its own kernels are
-                faster); no compilation on PyTorch. Defaults to `"auto"`.
+                faster). On PyTorch, `True` compiles each step, for every size of
+                batches and images, as one graph of `torch.compile`, which needs a C++
+                compiler on a CPU; `"auto"` does not. Defaults to `"auto"`.
             auto_scale_loss: Bool, whether `mixed_float16` scales losses, as in
                 `keras.Model.compile`. Defaults to `True`.
 
@@ -236,9 +242,7 @@ class BaseTrainingStep(keras.Model):
         self.generator_optimizer = get_optimizer(generator_optimizer, 2e-4)
         self.discriminator_optimizer = get_optimizer(discriminator_optimizer, 2e-5)
         super().compile(
-            optimizer=PairedOptimizer(
-                self.generator, self.generator_optimizer, self.discriminator_optimizer
-            ),
+            optimizer=pair_optimizers(self, auto_scale_loss),
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
@@ -249,11 +253,18 @@ class BaseTrainingStep(keras.Model):
             "jit_compile": jit_compile,
             "auto_scale_loss": auto_scale_loss,
         }
+        self.trainable_state = TrainableState(self)
         # Building the optimizer here spares TensorFlow a second trace of the step.
-        self.optimizer.build(self.trainable_variables)
+        self.optimizer.build(self.trainable_state.variables)
         self.arrange_in_memory(self.optimizer.variables)
         if perceptual_network is not None:
             self.arrange_in_memory(perceptual_network.variables)
+
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return
+        super().make_train_function(force=True)
+        self.train_function = self.trainable_state.apply_in(self.train_function)
 
     def arrange_in_memory(self, variables):
         """Arrange variables in memory as the backend reads them fastest.

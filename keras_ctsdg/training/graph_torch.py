@@ -26,6 +26,7 @@ class CompiledFunction:
         self._graphs = {}
 
     def __call__(self, inputs):
+        inputs = dict(sorted(inputs.items()))
         key = tuple((n, x.shape, x.dtype, x.device) for n, x in inputs.items())
         tensors = [*(v.value.detach() for v in self.variables), *inputs.values()]
         if key not in self._graphs:

@@ -207,7 +207,8 @@ class BaseTrainingStep(keras.Model):
                 on TensorFlow where there is a GPU (on a CPU its own kernels are
                 faster). On PyTorch, `True` compiles each step, for every size of
                 batches and images, as one graph of `torch.compile`, which needs a C++
-                compiler on a CPU; `"auto"` does not. Defaults to `"auto"`.
+                compiler on a CPU; `"auto"` does not. `model.jit_compile = True` does
+                so for a model that only fills images. Defaults to `"auto"`.
             auto_scale_loss: Bool, whether `mixed_float16` scales losses, as in
                 `keras.Model.compile`. Defaults to `True`.
 

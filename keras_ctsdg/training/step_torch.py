@@ -92,7 +92,8 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
         functions = self._graphs.functions
         if name not in functions:
             variables = [*self.variables, *self.metrics_variables]
-            # The scale of the losses is one of the optimizer's scalars.
-            variables += [v for v in self.optimizer.variables if not v.shape]
+            if self.compiled:
+                # The scale of the losses is one of the optimizer's scalars.
+                variables += [v for v in self.optimizer.variables if not v.shape]
             functions[name] = CompiledFunction(function, variables)
         return functions[name](inputs)

@@ -230,23 +230,23 @@ class GracefulInterrupt(keras.callbacks.Callback):
 
     # Keras then need not wait for a step's logs before it starts the next step.
     async_safe = True
-    _previous = None
+    _is_active = False
 
     def on_train_begin(self, logs=None):
-        if self._previous is None:
+        if not self._is_active:
             raise ValueError(
                 "`GracefulInterrupt` must be entered with `with` before `fit`. "
                 "Received: a callback outside of `with`"
             )
 
     def __enter__(self):
-        self._stop_requested = False
+        self._stop_requested, self._is_active = False, True
         self._previous = signal.signal(signal.SIGINT, self._request_stop)
         return self
 
     def __exit__(self, *_):
         signal.signal(signal.SIGINT, self._previous)
-        self._previous = None
+        self._is_active = False
 
     def _request_stop(self, *_):
         if self._stop_requested:

@@ -26,13 +26,14 @@ class PairedOptimizer(keras.optimizers.MultiOptimizer):
         super().__init__(choose, name="paired_optimizer")
 
     def build(self, variables):
-        self._built_variables = tuple(variables)
+        # In a function, because Keras would track them as the optimizer's own.
+        self._list_trained = lambda: variables
         super().build(variables)
 
     def finalize_variable_values(self, var_list):
         # The list that Keras passes has layers that were thawed since, which the
         # optimizers do not know.
-        super().finalize_variable_values(self._built_variables)
+        super().finalize_variable_values(self._list_trained())
 
     # Keras saves the two inner optimizers on their own. `MultiOptimizer` would save
     # their slots, which are twice as large as the networks, a second time.

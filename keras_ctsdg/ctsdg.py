@@ -99,6 +99,8 @@ class CTSDG(TrainingStep):
             metrics.SampleCount(),
         ]
         self.arrange_in_memory(self.variables)
+        if not self.trainable:  # Which Keras set before there were any layers.
+            self.trainable = False
         # Both networks are built. `compile` can then add the perceptual network.
         self.built = True
 

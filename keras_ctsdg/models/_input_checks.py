@@ -1,5 +1,7 @@
 """Checks of the networks' arguments and inputs, made before any computation."""
 
+import textwrap
+
 import keras
 
 from keras_ctsdg._checks import check_positive
@@ -43,6 +45,24 @@ def check_filters(filters):
             f"`filters` must be a positive multiple of 4. Received: filters={filters}"
         )
     return int(filters)
+
+
+def check_model_arguments(arguments):
+    """Check the further keyword arguments of a network.
+
+    Keras would ignore unknown ones.
+
+    Args:
+        arguments: Dict of the arguments.
+
+    Raises:
+        ValueError: If there is another one than `trainable`.
+    """
+    if set(arguments) - {"trainable"}:
+        raise ValueError(
+            "Further arguments must be those of a functional `keras.Model`: "
+            f"`trainable`. Received: {textwrap.shorten(str(arguments), 200)}"
+        )
 
 
 def check_inputs(inputs, keys=tuple(CHANNELS)):

@@ -14,6 +14,7 @@ from keras_ctsdg.models._input_checks import (
     check_filters,
     check_image_shape,
     check_inputs,
+    check_model_arguments,
 )
 
 # Stride and width, in units of `filters`, of convolutions 1 to 4 of a branch.
@@ -39,7 +40,7 @@ class Discriminator(keras.Model):
         dtype: Dtype policy of the layers. Defaults to Keras' global policy. The
             patch logits are as precise as the weights, also under mixed precision.
         name: Str, the name of the model. Defaults to `"discriminator"`.
-        **kwargs: Further arguments of `keras.Model`.
+        **kwargs: Further arguments of a functional `keras.Model`: `trainable`.
 
     Call arguments:
         inputs: Dict of `image` `[B, H, W, 3]` in [-1, 1], `gray` `[B, H, W, 1]` in
@@ -79,6 +80,7 @@ class Discriminator(keras.Model):
         name="discriminator",
         **kwargs,
     ):
+        check_model_arguments(kwargs)
         check_image_shape(image_shape)
         filters = check_filters(filters)
 
@@ -116,6 +118,8 @@ class Discriminator(keras.Model):
         self.dtype_policy = keras.dtype_policies.get(dtype)
         self.image_shape = tuple(image_shape)
         self.filters = filters
+        if not self.trainable:  # Which Keras set before there were any layers.
+            self.trainable = False
 
     def __call__(self, inputs, *args, **kwargs):
         is_real = isinstance(inputs, dict) and inputs.get("edge") is not None

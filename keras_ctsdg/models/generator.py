@@ -14,6 +14,7 @@ from keras_ctsdg.models._input_checks import (
     check_filters,
     check_image_shape,
     check_inputs,
+    check_model_arguments,
 )
 from keras_ctsdg.models._memory_efficient import MemoryEfficientFunctional
 
@@ -40,7 +41,7 @@ class Generator(MemoryEfficientFunctional):
         dtype: Dtype policy of the layers. Defaults to Keras' global policy. The
             outputs are as precise as the weights, also under mixed precision.
         name: Str, the name of the model. Defaults to `"generator"`.
-        **kwargs: Further arguments of `keras.Model`.
+        **kwargs: Further arguments of a functional `keras.Model`: `trainable`.
 
     Call arguments:
         inputs: Dict of `image` `[B, H, W, 3]` in [-1, 1], `gray` `[B, H, W, 1]` in
@@ -85,6 +86,7 @@ class Generator(MemoryEfficientFunctional):
         name="generator",
         **kwargs,
     ):
+        check_model_arguments(kwargs)
         check_image_shape(image_shape)
         filters = check_filters(filters)
         upsampling = check_choice("upsampling", upsampling, Upsampling)
@@ -133,6 +135,8 @@ class Generator(MemoryEfficientFunctional):
         self.dtype_policy = blocks.dtype_policy
         self.image_shape = tuple(image_shape)
         self.filters = filters
+        if not self.trainable:  # Which Keras set before there were any layers.
+            self.trainable = False
         self.upsampling = upsampling
 
     def __call__(self, inputs, *args, **kwargs):

@@ -71,6 +71,25 @@ def serialize_optimizer(optimizer):
     return config
 
 
+def check_trainable_dtype(*networks):
+    """Check that the weights of networks are precise enough for training.
+
+    Args:
+        *networks: Models of Keras.
+
+    Raises:
+        ValueError: If weights are of float16. The squared gradients that Adam divides
+            by would underflow, and all weights become NaN in one step.
+    """
+    for network in networks:
+        if network.variable_dtype == "float16":
+            raise ValueError(
+                "Weights of float16 can fill images and cannot be trained. Create the "
+                'networks with the policy "mixed_float16" or "mixed_bfloat16". '
+                f"Received: {network.name} with weights of float16"
+            )
+
+
 def pair_optimizers(model, scale_loss):
     """Join the two optimizers of a model, named by their roles.
 

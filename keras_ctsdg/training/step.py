@@ -9,6 +9,7 @@ from keras_ctsdg.conventions import composite, image_to_unit
 from keras_ctsdg.models._input_checks import check_batch
 from keras_ctsdg.models.structure import compute_structure
 from keras_ctsdg.training.optimizer import (
+    check_trainable_dtype,
     get_optimizer,
     pair_optimizers,
     serialize_optimizer,
@@ -205,22 +206,22 @@ class BaseTrainingStep(keras.Model):
             steps_per_execution: Int, as in `keras.Model.compile`. Defaults to `1`.
             jit_compile: Bool or `"auto"`, as in `keras.Model.compile`: XLA on JAX, and
                 on TensorFlow where there is a GPU (on a CPU its own kernels are
-                faster). On PyTorch, `True` compiles each step, for every size of
-                batches and images, as one graph of `torch.compile`, which needs a C++
-                compiler on a CPU; `"auto"` does not. `model.jit_compile = True` does
-                so for a model that only fills images. Defaults to `"auto"`.
+                faster). On PyTorch only if `True`: one graph of `torch.compile` for
+                each step and size of a batch. On a CPU this needs a C++ compiler.
+                Defaults to `"auto"`.
             auto_scale_loss: Bool, whether `mixed_float16` scales losses, as in
                 `keras.Model.compile`. Defaults to `True`.
 
         Raises:
-            ValueError: If a weight is given for a term that does not exist, or the
-                model has no discriminator.
+            ValueError: If a weight is given for a term that does not exist, the
+                model has no discriminator, or its weights are of float16.
         """
         if self.discriminator is None:
             raise ValueError(
                 "A model without a discriminator cannot be trained. Create the `CTSDG` "
                 "with a discriminator. Received: discriminator=None"
             )
+        check_trainable_dtype(self.generator, self.discriminator)
         loss_weights = dict(loss_weights or {})
         unknown = sorted(set(loss_weights) - set(losses.LOSS_WEIGHTS))
         if unknown:

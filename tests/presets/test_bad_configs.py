@@ -58,7 +58,7 @@ CONFIGS = {
     "shape_is_nested": changed((*NETWORK, "config", "image_shape"), [[1], {}, 3]),
     "dtype_is_a_list": changed((*NETWORK, "config", "dtype"), [1, 2]),
     "unknown_layer": changed((*NETWORK, "config", "frozen_layers"), ["no_layer"]),
-    "unknown_argument": changed((*NETWORK, "config", "surplus"), 1),
+    "unknown_argument": changed((*NETWORK, "config", "surplus"), {"deep": [1]}),
     "sigma_is_text": changed(("config", "sigma"), "wide"),
     "edges_is_a_dict": changed(("config", "edges"), {}),
 }

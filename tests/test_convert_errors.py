@@ -68,7 +68,7 @@ def incomplete(path, states):
     [
         (
             hostile,
-            "code in it is not run. Received: .*bad.pt, which holds more: .*eval",
+            "code in it is not run. .*bad.pt, which holds more: .*eval",
         ),
         (web_page, "it is a web page.*quota.*Received: .*bad.pt"),
         (lfs_pointer, "it is a pointer of Git LFS.*Received: .*bad.pt"),

@@ -206,9 +206,8 @@ class BaseTrainingStep(keras.Model):
             steps_per_execution: Int, as in `keras.Model.compile`. Defaults to `1`.
             jit_compile: Bool or `"auto"`, as in `keras.Model.compile`: XLA on JAX, and
                 on TensorFlow where there is a GPU (on a CPU its own kernels are
-                faster). On PyTorch only if `True`: one graph of `torch.compile` for
-                each step and size of a batch. On a CPU this needs a C++ compiler.
-                Defaults to `"auto"`.
+                faster). On PyTorch only if `True`: a graph of `torch.compile` for each
+                step and size, which needs a C++ compiler. Defaults to `"auto"`.
             auto_scale_loss: Bool, whether `mixed_float16` scales losses, as in
                 `keras.Model.compile`. Defaults to `True`.
 

@@ -14,6 +14,8 @@ import time
 import numpy as np
 
 LITERAL = "literal"
+# PyTorch with `jit_compile=True`, which needs a C++ compiler on a CPU.
+COMPILED = "torch-compiled"
 
 
 def make_batch(batch_size, size):
@@ -83,12 +85,20 @@ def literal(task, size, batch_size, policy):
     return fill, counter.get_total_flops() / 1e9 / batch_size
 
 
-def keras_ctsdg_on(backend, task, size, batch_size, policy):
+def keras_ctsdg_on(name, task, size, batch_size, policy):
     """Build a model of this package, used as its users do.
+
+    Args:
+        name: Str, a backend or `COMPILED`.
+        task: `"step"` or `"inference"`.
+        size: Int, the side of the images.
+        batch_size: Int, or 0 for the default.
+        policy: Str, the dtype policy.
 
     Returns:
         As `literal` does. On TensorFlow and PyTorch there is no count of GFLOP.
     """
+    backend = "torch" if name == COMPILED else name
     os.environ["KERAS_BACKEND"] = backend
     import keras
 
@@ -99,7 +109,10 @@ def keras_ctsdg_on(backend, task, size, batch_size, policy):
     generator = Generator()
     if task == "step":
         model = keras_ctsdg.CTSDG(generator, Discriminator())
-        model.compile(perceptual_network=VGG16Features(weights=None))
+        model.compile(
+            perceptual_network=VGG16Features(weights=None),
+            jit_compile=True if name == COMPILED else "auto",
+        )
         data = make_batch(
             batch_size or (6 if find_device(backend) == "GPU" else 2), size
         )
@@ -110,6 +123,8 @@ def keras_ctsdg_on(backend, task, size, batch_size, policy):
 
         return step, None
     model = keras_ctsdg.CTSDG(generator)
+    if name == COMPILED:
+        model.jit_compile = True
     data = make_batch(batch_size or 1, size)
     operations = None
     if backend == "jax" and policy == "float32":

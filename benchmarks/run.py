@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CONTESTANTS = ("literal", "tensorflow", "jax", "torch")
+CONTESTANTS = ("literal", "tensorflow", "jax", "torch", "torch-compiled")
 TASKS = ("inference", "step")
 POLICIES = ("float32", "mixed_bfloat16")
 COLUMNS = (
@@ -144,7 +144,11 @@ def main():
     )
     many = {"nargs": "+", "metavar": "NAME"}
     parser.add_argument(
-        "--contestants", choices=CONTESTANTS, default=CONTESTANTS, **many
+        "--contestants",
+        choices=CONTESTANTS,
+        default=CONTESTANTS[:-1],
+        help="by default all that need no C++ compiler",
+        **many,
     )
     parser.add_argument("--tasks", choices=TASKS, default=TASKS, **many)
     parser.add_argument("--policies", choices=POLICIES, default=POLICIES, **many)

@@ -1,5 +1,9 @@
 """Argument checks that several parts of the package share."""
 
+import numbers
+import os
+from pathlib import Path
+
 
 def check_choice(name, value, choices):
     """Check that an argument is one of several values.
@@ -23,18 +27,64 @@ def check_choice(name, value, choices):
 
 
 def check_positive(name, value):
-    """Check that a number is at least 1.
+    """Check that a number is a positive integer.
 
     Args:
         name: Str, the name of the argument in the error.
-        value: The argument, a number.
+        value: The argument; a float without fraction will do.
 
     Returns:
         The value as an int.
 
     Raises:
-        ValueError: If the value is less than 1.
+        ValueError: If the value is less than 1, has a fraction, or is no number.
     """
-    if value < 1:
-        raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    # The remainder of an infinite number is NaN, and NaN is not equal to 0.
+    if not is_number or not value >= 1 or value % 1 != 0:
+        raise ValueError(
+            f"`{name}` must be positive and an integer. Received: {name}={value!r}"
+        )
     return int(value)
+
+
+def check_writable_folder(name, folder):
+    """Check that files can be written to a folder, which need not exist yet.
+
+    Args:
+        name: Str, the name of the argument in the error.
+        folder: Path of the folder.
+
+    Raises:
+        ValueError: If a file is in the way, or permission is lacking.
+    """
+    folder = Path(folder).absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise ValueError(
+            f"`{name}` must be a folder. Received: {name}={folder}, where {existing} "
+            "is a file"
+        )
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"`{name}` must be a folder that can be written to. Received: "
+            f"{name}={folder}, without permission for {existing}"
+        )
+
+
+def check_instance(name, value, kind):
+    """Check that an argument is one of this package's networks.
+
+    Args:
+        name: Str, the name of the argument.
+        value: The argument.
+        kind: Public class of `keras_ctsdg.models`.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"`{name}` must be a `keras_ctsdg.models.{kind.__name__}`. "
+            f"Received: {name}={value} of type {type(value).__name__}"
+        )

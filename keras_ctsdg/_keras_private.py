@@ -89,7 +89,30 @@ class GraphRunner(keras.Model):
         return super()._run_through_graph(inputs, operation_fn)
 
 
-# === Memory on PyTorch ===
+# === Layers of layers ===
+
+
+def all_layers(model):
+    """Return a model and all layers in it, each before its own parts.
+
+    `training.trainable_state` needs them to restore `trainable` flags. Keras makes
+    the layers of a model public, but not those of a layer.
+    """
+    return model._flatten_layers()
+
+
+# === Compilation and memory on PyTorch ===
+
+
+class OwnCompilation:
+    """A trainer whose steps compile themselves, if they are to be compiled.
+
+    On PyTorch, Keras wraps steps in `torch.compile`, which splits them wherever it
+    cannot read Keras' own code (Keras 3.15.1).
+    """
+
+    def _should_torch_compile(self):
+        return False
 
 
 def collect_cycles():
@@ -147,7 +170,19 @@ class RecoverableState(keras.Model):
         return self.__dict__.setdefault("_state_lock_object", threading.RLock())
 
 
-# === Saved optimizers ===
+# === Saved objects ===
+
+
+def name_package(cls):
+    """Put the package before the name of a class, as a decorator.
+
+    `keras.saving.load_model` imports no packages but Keras' own (Keras 3.15.1). Of a
+    file whose package has not been imported, its error says that this name could not
+    be located; so the name must tell what to import. The registered name, by which
+    the class is found, stays.
+    """
+    cls.__name__ = f"{cls.__module__.partition('.')[0]}.{cls.__name__}"
+    return cls
 
 
 def is_backend_optimizer(config):

@@ -15,6 +15,7 @@ from keras_ctsdg.checkpoints.name_maps import (
     discriminator_names,
     generator_names,
     rename_mindspore_state,
+    strip_wrappers,
 )
 from keras_ctsdg.checkpoints.torch_reader import read_torch, read_torch_parts
 from keras_ctsdg.checkpoints.vgg16 import match_torchvision_vgg16
@@ -84,10 +85,15 @@ def _match_networks(model, generator=None, discriminator=None):
     """Return the pairs (variable, array) of the networks that are given."""
     assignments = []
     if generator is not None:
-        assignments += match(model.generator, generator, generator_names(), "generator")
+        assignments += match(
+            model.generator, strip_wrappers(generator), generator_names(), "generator"
+        )
     if discriminator is not None:
         assignments += match(
-            model.discriminator, discriminator, discriminator_names(), "discriminator"
+            model.discriminator,
+            strip_wrappers(discriminator),
+            discriminator_names(),
+            "discriminator",
         )
     return assignments
 

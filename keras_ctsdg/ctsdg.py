@@ -1,8 +1,8 @@
 import keras
 import numpy as np
 
-from keras_ctsdg import metrics
-from keras_ctsdg._checks import check_choice
+from keras_ctsdg import _keras_private, metrics
+from keras_ctsdg._checks import check_choice, check_instance
 from keras_ctsdg.conventions import Edges, composite
 from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.inpainting import InpaintOptions, inpaint
@@ -20,8 +20,10 @@ from keras_ctsdg.training.data_adapter import (
     validate_data,
     validate_evaluation_data,
 )
+from keras_ctsdg.training.monitors import prepare_callbacks
 
 
+@_keras_private.name_package
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class CTSDG(TrainingStep):
     """Conditional texture and structure dual generation: an inpainting GAN.
@@ -48,11 +50,12 @@ class CTSDG(TrainingStep):
 
     Returns:
         Float32 tensor `[B, H, W, 3]` in [-1, 1]: the images with their holes filled.
-        `fit` and `evaluate` report `generator_loss`, `discriminator_loss` and the
-        generator's unweighted terms: `hole`, `valid`, `perceptual`, `style`,
-        `adversarial` and `intermediate`. `evaluate` reports `psnr`, `ssim`, `mae` and
-        `samples` too, of all images and by mask ratio, as in `psnr_0_20`. Validation
-        in `fit` leaves out `samples` and the metrics by mask ratio.
+        `fit` and `evaluate` report `generator_loss`, which is also called `loss`,
+        `discriminator_loss`, and the generator's unweighted terms: `hole`, `valid`,
+        `perceptual`, `style`, `adversarial` and `intermediate`. `evaluate` reports
+        `psnr`, `ssim`, `mae` and `samples` too, of all images and by mask ratio, as in
+        `psnr_0_20`. Validation in `fit` leaves out `samples` and the metrics by mask
+        ratio.
 
     Raises:
         ValueError: If an argument or a batch breaks a rule above, values included: no
@@ -77,9 +80,9 @@ class CTSDG(TrainingStep):
     def __init__(
         self, generator, discriminator=None, edges="clean", sigma=2.0, **kwargs
     ):
-        _check_network("generator", generator, Generator)
+        check_instance("generator", generator, Generator)
         if discriminator is not None:
-            _check_network("discriminator", discriminator, Discriminator)
+            check_instance("discriminator", discriminator, Discriminator)
         kwargs.setdefault("dtype", generator.dtype_policy)
         kwargs.setdefault("name", "ctsdg")
         # An image in half precision would have other edges.
@@ -102,6 +105,8 @@ class CTSDG(TrainingStep):
             metrics.SampleCount(),
         ]
         self.arrange_in_memory(self.variables)
+        if not self.trainable:  # Which Keras set before there were any layers.
+            self.trainable = False
         # Both networks are built. `compile` can then add the perceptual network.
         self.built = True
 
@@ -129,6 +134,8 @@ class CTSDG(TrainingStep):
             x = validate_data(x)
             if validation_data is not None:
                 validation_data = validate_evaluation_data(validation_data)
+            if self.compiled:
+                prepare_callbacks(kwargs.get("callbacks"), self)
             return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
 
     def evaluate(
@@ -138,7 +145,6 @@ class CTSDG(TrainingStep):
         batch_size=None,
         verbose="auto",
         sample_weight=None,
-        *args,
         **kwargs,
     ):
         refuse_targets(y=y, sample_weight=sample_weight)
@@ -147,13 +153,11 @@ class CTSDG(TrainingStep):
         with plain_batch_errors():
             if not in_fit:
                 x = validate_evaluation_data(x)
-            logs = super().evaluate(
-                x, y, batch_size, verbose, sample_weight, *args, **kwargs
-            )
-        if not in_fit:
-            return logs
-        # A progress bar has no room for the metrics of every mask-ratio group.
-        return {k: v for k, v in logs.items() if not metrics.is_bin_or_count(k)}
+            logs = super().evaluate(x, y, batch_size, verbose, **kwargs)
+        if in_fit:
+            # A progress bar has no room for the metrics of every mask-ratio group.
+            logs = {k: v for k, v in logs.items() if not metrics.is_bin_or_count(k)}
+        return logs
 
     def predict(self, x, *args, **kwargs):
         check_finite_weights(self.generator, "fill images")
@@ -237,7 +241,15 @@ class CTSDG(TrainingStep):
         check_finite_weights(self.generator, "fill images")
         return inpaint(self, image, mask, options)
 
-    # === Presets and config ===
+    # === Export, presets and config ===
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """Refuse to export, which is not supported yet."""
+        raise NotImplementedError(
+            "A `keras_ctsdg.CTSDG` cannot be exported yet. Write it by `save` or "
+            "`save_to_preset`, and load it with this package. "
+            f"Received: filepath={filepath}, format={format}"
+        )
 
     from_preset = staticmethod(from_preset)
 
@@ -289,11 +301,3 @@ class CTSDG(TrainingStep):
             for key in ("generator", "discriminator")
         }
         return cls(**{**config, **networks})
-
-
-def _check_network(name, network, kind):
-    if not isinstance(network, kind):
-        raise ValueError(
-            f"`{name}` must be a `keras_ctsdg.models.{kind.__name__}`. "
-            f"Received: {name}={network} of type {type(network).__name__}"
-        )

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg import metrics
-from keras_ctsdg._checks import check_positive
+from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.conventions import image_to_unit
 from keras_ctsdg.ctsdg import CTSDG
 from keras_ctsdg.data import InpaintingDataset, RandomIrregularMasks
@@ -80,8 +80,7 @@ def run_quickstart(
     ):
         check_positive(name, value)
     out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"`out` must be a folder. Received: out={out}, a file")
+    check_writable_folder("out", out)
     keras.utils.set_random_seed(seed)
     # Five times the paper's learning rates, for minutes of training in place of days.
     model = CTSDG(Generator(filters=filters), Discriminator(filters=filters))

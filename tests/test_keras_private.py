@@ -116,6 +116,18 @@ def test_keras_still_holds_every_feature_until_a_call_ends():
     )
 
 
+# === Layers of layers ===
+
+
+def test_all_layers_come_before_their_parts():
+    inner = layers.Dense(2, name="inner")
+    outer = layers.TimeDistributed(inner, name="outer")
+    x = keras.Input((3, 4))
+    found = _keras_private.all_layers(keras.Model(x, outer(x), name="model"))
+    names = [layer.name for layer in found if layer.name in ("model", "outer", "inner")]
+    assert names == ["model", "outer", "inner"]
+
+
 # === Memory on PyTorch ===
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_ctsdg.checkpoints.downloads import refuse_failed_download
+
 PARTS = ("generator", "discriminator")
 # The format is little-endian on every machine.
 DTYPES = {
@@ -64,6 +66,7 @@ def read_mindspore(path):
         ValueError: If it is not such a file, has 2 GiB or more, or a tensor in it is
             incomplete.
     """
+    refuse_failed_download(path)
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(

@@ -14,6 +14,27 @@ _CONV = {"weight": "kernel", "bias": "bias"}
 _SPECTRAL = {"weight_orig": "kernel", "weight_u": "u", "weight_v": "v"}
 
 
+# What modules that wrap a network put before the names of its tensors: those of data
+# parallelism and of `torch.compile`.
+WRAPPERS = ("module.", "_orig_mod.")
+
+
+def strip_wrappers(state):
+    """Remove from all names of a state dict what wrapping modules put before them.
+
+    Args:
+        state: Dict of PyTorch's names and arrays.
+
+    Returns:
+        Dict, the same one if its names do not all start with a wrapper's.
+    """
+    for prefix in WRAPPERS:
+        if state and all(str(name).startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): x for name, x in state.items()}
+            return strip_wrappers(state)
+    return state
+
+
 def generator_names():
     """Return the map of the authors' generator: `{their name: path of ours}`."""
     names = {}

@@ -1,6 +1,10 @@
 """Reader of PyTorch's checkpoint files, which runs no code in them."""
 
+import re
 import zipfile
+
+from keras_ctsdg.checkpoints.downloads import refuse_failed_download
+from keras_ctsdg.checkpoints.name_maps import strip_wrappers
 
 # The authors' file has 0.2 GB, and would have three times that with optimizers.
 MAX_BYTES = 2**32
@@ -35,6 +39,7 @@ def read_torch(path):
             "Reading PyTorch files requires PyTorch. Install it with "
             f'`pip install "keras-ctsdg[torch]"`. Received: {path}'
         ) from error
+    refuse_failed_download(path)
     size = _unpacked_size(path)
     if size > MAX_BYTES:
         raise ValueError(
@@ -45,12 +50,23 @@ def read_torch(path):
         content = torch.load(path, map_location="cpu", weights_only=True)
     # Damaged files and forbidden code raise errors of nearly any class.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        # Without the error itself, which advises to run the code after all.
         raise ValueError(
             "A PyTorch file must be complete and hold only tensors; code in it is not "
-            f"run. Received: {path}, {reason}"
-        ) from error
+            f"run. Received: {path}, {_describe(error)}"
+        ) from None
     return _as_arrays(content)
+
+
+def _describe(error):
+    """Return PyTorch's reason without its advice to load the file in another way."""
+    message = str(error)
+    found = re.search(r"WeightsUnpickler error: (.*?)(?: was not an|$)", message)
+    if found:
+        return f"which holds more: {found[1]}"
+    if "weights_only" in message:
+        return "which holds more"
+    return message.splitlines()[0] if message else repr(error)
 
 
 def _unpacked_size(path):
@@ -91,7 +107,8 @@ def read_torch_parts(path):
             "`source` must hold the authors' state dicts. "
             f"Received: source={path}, with {_describe_types(parts)}"
         )
-    return {part: parts[part] for part in PARTS if part in parts}, content.get("n_iter")
+    states = {part: strip_wrappers(parts[part]) for part in PARTS if part in parts}
+    return states, content.get("n_iter")
 
 
 def _describe_types(content):

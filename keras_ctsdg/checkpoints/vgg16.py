@@ -9,7 +9,8 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg.checkpoints.assign import match
-from keras_ctsdg.checkpoints.name_maps import vgg16_names
+from keras_ctsdg.checkpoints.downloads import refuse_failed_download
+from keras_ctsdg.checkpoints.name_maps import strip_wrappers, vgg16_names
 from keras_ctsdg.checkpoints.torch_reader import read_torch
 
 LAYERS = {path.rpartition("/")[0] for path in vgg16_names().values()}
@@ -40,6 +41,7 @@ def read_vgg16(source):
     reader = _READERS.get(path.suffix)
     if reader is None or not path.is_file():
         raise _unsupported_source(source)
+    refuse_failed_download(path)
     return reader(path)
 
 
@@ -82,6 +84,7 @@ def match_torchvision_vgg16(vgg, state):
 def _torchvision_features(state):
     """Return a state dict without the layers after VGG16's third pooling."""
     deeper = {f"features.{i}" for i in (17, 19, 21, 24, 26, 28)}
+    state = strip_wrappers(state)
     return {
         name: value
         for name, value in state.items()

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from keras_ctsdg._checks import check_writable_folder
 from keras_ctsdg.cli._console import print_line
 from keras_ctsdg.cli.data import open_dataset
 from keras_ctsdg.data import OnError, Split
@@ -54,6 +55,7 @@ def evaluate(
     )
 
     out = out.expanduser()
+    check_writable_folder("--out", out)
     loaded = from_preset(model, with_discriminator=False)
     dataset = open_dataset(
         images,

@@ -5,6 +5,7 @@ import keras
 import typer
 
 from keras_ctsdg import CTSDG, callbacks, data, models
+from keras_ctsdg._checks import check_writable_folder
 from keras_ctsdg.cli._console import error_console, print_line
 from keras_ctsdg.cli._options import options_from
 from keras_ctsdg.cli._train_options import CropChoice, TrainOptions
@@ -32,10 +33,12 @@ def train(
     _check_output(out, overwrite)
     _check_validation(options)
     first_stage, epochs = _count_epochs(options)
-    keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.policy)
+    # First, because what is wrong with its file should be known at once.
+    vgg = None if options.vgg == "none" else models.VGG16Features(options.vgg)
+    keras.utils.set_random_seed(options.seed)
     dataset, validation = _open_datasets(options, out)
-    model = _make_model(options)
+    model = _make_model(options, vgg)
     print_line(
         f"{first_stage} epochs of {options.steps_per_epoch} steps, then "
         f"{epochs - first_stage} of fine-tuning; {len(dataset.images)} images, "
@@ -68,6 +71,7 @@ def train(
 
 
 def _check_output(out, overwrite):
+    check_writable_folder("--out", out)
     is_finished = (out / "model.keras").exists() and not _backup_folder(out).exists()
     if is_finished and not overwrite:
         raise ValueError(
@@ -143,7 +147,7 @@ def _open_datasets(options, out):
     return training, data.InpaintingDataset(images, masks, **shared)
 
 
-def _make_model(options):
+def _make_model(options, vgg):
     """Return a compiled `keras_ctsdg.CTSDG`."""
     model = CTSDG(
         models.Generator(filters=options.filters, upsampling=options.upsampling),
@@ -154,7 +158,6 @@ def _make_model(options):
     discriminator_learning_rate = options.discriminator_learning_rate
     if discriminator_learning_rate is None:
         discriminator_learning_rate = options.learning_rate / 10
-    vgg = None if options.vgg == "none" else models.VGG16Features(options.vgg)
     model.compile(
         generator_optimizer=get_optimizer(None, options.learning_rate),
         discriminator_optimizer=get_optimizer(None, discriminator_learning_rate),

@@ -103,7 +103,8 @@ class SpectralConv2D(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         matrix = self._matrix()
-        if training:
+        # A frozen layer keeps its vectors, as its kernel.
+        if training and self.trainable:
             constant = ops.stop_gradient(matrix)
             v = _normalize(ops.matmul(self.u, constant))
             u = _normalize(ops.matmul(constant, v))

@@ -1,5 +1,8 @@
 """Checks of the networks' arguments and inputs, made before any computation."""
 
+import textwrap
+
+from keras_ctsdg._checks import check_positive
 from keras_ctsdg.conventions import CHANNELS, SIZE_MULTIPLE, STRUCTURE_KEYS
 
 
@@ -29,12 +32,34 @@ def check_filters(filters):
     Args:
         filters: Int, which must be a positive multiple of 4.
 
+    Returns:
+        The argument as an int.
+
     Raises:
         ValueError: If the argument breaks this rule.
     """
-    if filters < 4 or filters % 4:
+    if check_positive("filters", filters) % 4:
         raise ValueError(
             f"`filters` must be a positive multiple of 4. Received: filters={filters}"
+        )
+    return int(filters)
+
+
+def check_model_arguments(arguments):
+    """Check the further keyword arguments of a network.
+
+    Keras would ignore unknown ones.
+
+    Args:
+        arguments: Dict of the arguments.
+
+    Raises:
+        ValueError: If there is another one than `trainable`.
+    """
+    if set(arguments) - {"trainable"}:
+        raise ValueError(
+            "Further arguments must be those of a functional `keras.Model`: "
+            f"`trainable`. Received: {textwrap.shorten(str(arguments), 200)}"
         )
 
 

@@ -1,20 +1,27 @@
 import keras
 from keras import layers
 
+from keras_ctsdg import _keras_private
 from keras_ctsdg.conventions import CHANNELS
 from keras_ctsdg.layers import SpectralConv2D
 from keras_ctsdg.layers._conv import Conv2D
+from keras_ctsdg.models._frozen_layers import (
+    create_with_frozen_layers,
+    frozen_layers_config,
+)
 from keras_ctsdg.models._initializers import random_normal
 from keras_ctsdg.models._input_checks import (
     check_filters,
     check_image_shape,
     check_inputs,
+    check_model_arguments,
 )
 
 # Stride and width, in units of `filters`, of convolutions 1 to 4 of a branch.
 BRANCH = ((2, 1), (2, 2), (2, 4), (1, 8))
 
 
+@_keras_private.name_package
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class Discriminator(keras.Model):
     """The two-stream discriminator, which tells real from filled images by patches.
@@ -33,7 +40,7 @@ class Discriminator(keras.Model):
         dtype: Dtype policy of the layers. Defaults to Keras' global policy. The
             patch logits are as precise as the weights, also under mixed precision.
         name: Str, the name of the model. Defaults to `"discriminator"`.
-        **kwargs: Further arguments of `keras.Model`.
+        **kwargs: Further arguments of a functional `keras.Model`: `trainable`.
 
     Call arguments:
         inputs: Dict of `image` `[B, H, W, 3]` in [-1, 1], `gray` `[B, H, W, 1]` in
@@ -73,8 +80,9 @@ class Discriminator(keras.Model):
         name="discriminator",
         **kwargs,
     ):
+        check_model_arguments(kwargs)
         check_image_shape(image_shape)
-        check_filters(filters)
+        filters = check_filters(filters)
 
         # === Layers ===
         detect = layers.Activation("sigmoid", dtype=dtype, name="detected_edge")
@@ -110,6 +118,8 @@ class Discriminator(keras.Model):
         self.dtype_policy = keras.dtype_policies.get(dtype)
         self.image_shape = tuple(image_shape)
         self.filters = filters
+        if not self.trainable:  # Which Keras set before there were any layers.
+            self.trainable = False
 
     def __call__(self, inputs, *args, **kwargs):
         is_real = isinstance(inputs, dict) and inputs.get("edge") is not None
@@ -126,11 +136,12 @@ class Discriminator(keras.Model):
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "name": self.name,
             "trainable": self.trainable,
+            **frozen_layers_config(self),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        return create_with_frozen_layers(cls, config)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")

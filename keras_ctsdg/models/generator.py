@@ -1,18 +1,25 @@
 import keras
 from keras import layers
 
+from keras_ctsdg import _keras_private
 from keras_ctsdg._checks import check_choice
 from keras_ctsdg.conventions import CHANNELS, Upsampling
 from keras_ctsdg.layers import RegionAffinityLearning
+from keras_ctsdg.models._frozen_layers import (
+    create_with_frozen_layers,
+    frozen_layers_config,
+)
 from keras_ctsdg.models._generator_blocks import GeneratorBlocks
 from keras_ctsdg.models._input_checks import (
     check_filters,
     check_image_shape,
     check_inputs,
+    check_model_arguments,
 )
 from keras_ctsdg.models._memory_efficient import MemoryEfficientFunctional
 
 
+@_keras_private.name_package
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class Generator(MemoryEfficientFunctional):
     """The two-stream generator, which fills the hole of an image.
@@ -34,7 +41,7 @@ class Generator(MemoryEfficientFunctional):
         dtype: Dtype policy of the layers. Defaults to Keras' global policy. The
             outputs are as precise as the weights, also under mixed precision.
         name: Str, the name of the model. Defaults to `"generator"`.
-        **kwargs: Further arguments of `keras.Model`.
+        **kwargs: Further arguments of a functional `keras.Model`: `trainable`.
 
     Call arguments:
         inputs: Dict of `image` `[B, H, W, 3]` in [-1, 1], `gray` `[B, H, W, 1]` in
@@ -79,8 +86,9 @@ class Generator(MemoryEfficientFunctional):
         name="generator",
         **kwargs,
     ):
+        check_model_arguments(kwargs)
         check_image_shape(image_shape)
-        check_filters(filters)
+        filters = check_filters(filters)
         upsampling = check_choice("upsampling", upsampling, Upsampling)
 
         # === Layers ===
@@ -127,6 +135,8 @@ class Generator(MemoryEfficientFunctional):
         self.dtype_policy = blocks.dtype_policy
         self.image_shape = tuple(image_shape)
         self.filters = filters
+        if not self.trainable:  # Which Keras set before there were any layers.
+            self.trainable = False
         self.upsampling = upsampling
 
     def __call__(self, inputs, *args, **kwargs):
@@ -195,8 +205,9 @@ class Generator(MemoryEfficientFunctional):
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "name": self.name,
             "trainable": self.trainable,
+            **frozen_layers_config(self),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        return create_with_frozen_layers(cls, config)

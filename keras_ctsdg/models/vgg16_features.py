@@ -1,11 +1,13 @@
 import keras
 from keras import layers, ops
 
+from keras_ctsdg import _keras_private
 from keras_ctsdg._checks import check_choice
 from keras_ctsdg.checkpoints.assign import assign_weights
 from keras_ctsdg.checkpoints.vgg16 import match_vgg16, read_vgg16
 from keras_ctsdg.conventions import image_to_levels, image_to_unit
 from keras_ctsdg.layers._conv import Conv2D, MaxPooling2D
+from keras_ctsdg.models._input_checks import check_model_arguments
 
 # Width and number of convolutions of blocks 1 to 3, which the paper's losses use.
 BLOCKS = ((64, 2), (128, 2), (256, 3))
@@ -14,6 +16,7 @@ SCALINGS = ("as_is", "unit", "caffe")
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
+@_keras_private.name_package
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
 class VGG16Features(keras.Model):
     """VGG16 up to its third pooling, for the perceptual and the style loss.
@@ -43,7 +46,7 @@ class VGG16Features(keras.Model):
             `VGG16Features` passes on its own. Defaults to `"auto"`.
         dtype: Dtype policy of the layers. Defaults to Keras' global policy.
         name: Str, the name of the model. Defaults to `"vgg16_features"`.
-        **kwargs: Further arguments of `keras.Model`.
+        **kwargs: Further arguments of a functional `keras.Model`: `trainable`.
 
     Call arguments:
         inputs: Tensor `[B, H, W, 3]` in [-1, 1].
@@ -74,6 +77,7 @@ class VGG16Features(keras.Model):
         name="vgg16_features",
         **kwargs,
     ):
+        check_model_arguments(kwargs)
         check_choice("input_scaling", input_scaling, ("auto", *SCALINGS))
         state, scaling = None, "as_is"
         if weights is not None:

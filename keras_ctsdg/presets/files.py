@@ -13,15 +13,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_ctsdg._checks import check_choice
+from keras_ctsdg._checks import check_choice, check_writable_folder
+from keras_ctsdg.checkpoints.downloads import refuse_failed_download
 from keras_ctsdg.presets.card import build_card
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 CARD = "README.md"
 # The key of our entry in Keras' metadata.
 RECORD = "keras_ctsdg"
-# The size limit of a preset's JSON files, in bytes.
-MAX_JSON_BYTES = 2**24
+# The size limit of a preset's JSON files, in bytes, and how deep they may be nested:
+# Keras writes some 20 levels, and recurses at each.
+MAX_JSON_BYTES, MAX_JSON_DEPTH = 2**24, 100
 
 
 class Dtype(StrEnum):
@@ -73,6 +75,7 @@ def check_destination(folder, overwrite, argument):
     Raises:
         ValueError: If the folder holds anything that may not be replaced.
     """
+    check_writable_folder(argument, folder)
     empty = folder.is_dir() and not any(folder.iterdir())
     if not folder.exists() or empty or (overwrite and is_preset(folder)):
         return
@@ -204,6 +207,14 @@ def _check_json_size(size):
         raise ValueError(f"it has more than {MAX_JSON_BYTES} bytes")
 
 
+def _depth(text):
+    """Return how deep JSON is nested, or more if strings hold brackets."""
+    levels = np.frombuffer(text, "u1")
+    opened = np.isin(levels, (ord("["), ord("{"))).astype("int8")
+    closed = np.isin(levels, (ord("]"), ord("}"))).astype("int8")
+    return int(np.cumsum(opened - closed, dtype="int64").max(initial=0))
+
+
 def read_json(path, name):
     """Read one of the JSON files of a preset.
 
@@ -217,6 +228,8 @@ def read_json(path, name):
     Raises:
         ValueError: If the file is missing, too large, or not a JSON object.
     """
+    if path.is_file():
+        refuse_failed_download(path)
     try:
         if path.is_dir():
             _check_json_size((path / name).stat().st_size)
@@ -225,11 +238,14 @@ def read_json(path, name):
             with zipfile.ZipFile(path) as archive:
                 _check_json_size(archive.getinfo(name).file_size)
                 text = archive.read(name)
+        if _depth(text) > MAX_JSON_DEPTH:
+            raise ValueError(f"it is nested more than {MAX_JSON_DEPTH} deep")
         content = json.loads(text)
-    except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    # Damaged archives raise errors of many classes.
+    except Exception as error:
         raise ValueError(
             f"A preset must hold Keras' {name}. Received: {path}, {error!r}"
-        ) from error
+        ) from None
     if not isinstance(content, dict):
         raise ValueError(f"{name} must be a JSON object. Received: {path}")
     return content
@@ -243,7 +259,8 @@ def estimate_parameters(filters):
     Args:
         filters: Int, the width of the generator.
     """
-    return 52_000_000 * (filters / 64) ** 2
+    # In integers, for a float would overflow where a file is up to no good.
+    return 52_000_000 * filters**2 // 64**2
 
 
 def weights_size(path):

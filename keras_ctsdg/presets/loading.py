@@ -1,10 +1,12 @@
 """Loading of models from presets, and the list of known presets."""
 
 import os
+import textwrap
 from pathlib import Path
 
 import keras
 
+from keras_ctsdg._checks import check_positive
 from keras_ctsdg.models._initializers import skip_initialization
 from keras_ctsdg.presets.files import (
     CONFIG,
@@ -237,14 +239,17 @@ def _check_config(config, path):
         names = {"model": config["registered_name"]}
         for part, network in _networks(config).items():
             names[part] = network["registered_name"]
-        filters = [n["config"]["filters"] for n in _networks(config).values()]
+        networks = _networks(config).values()
+        filters = [check_positive("filters", n["config"]["filters"]) for n in networks]
         wrong = [part for part, name in names.items() if name != REGISTERED_NAMES[part]]
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         wrong = [repr(error)]
     if wrong or "generator" not in names:
+        name = config.get("registered_name") or config.get("class_name")
         raise ValueError(
             f"A preset must hold a keras_ctsdg.CTSDG. Received: {path}, {CONFIG} of "
-            f"{config.get('registered_name') or config.get('class_name')!r}"
+            + textwrap.shorten(repr(name), 100)
+            + f" ({', '.join(wrong) or 'no generator'})"
         )
     # A small file must not make us allocate a huge network.
     if weights_size(path) < estimate_parameters(max(filters)):
@@ -257,16 +262,19 @@ def _check_config(config, path):
 def _create_model(config, path):
     try:
         return keras.saving.deserialize_keras_object(config)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    # What a config can hold has no bounds, nor have the errors that it causes.
+    except Exception as error:
+        reason = textwrap.shorten(str(error) or repr(error), 300, placeholder=" ...")
         raise ValueError(
-            f"The model cannot be created from {CONFIG}: {error}. Received: {path}"
+            f"The model cannot be created from {CONFIG}: {reason}. Received: {path}"
         ) from error
 
 
 def _load_weights(model, path):
     try:
         model.load_weights(path / WEIGHTS if path.is_dir() else path)
-    except (KeyError, OSError, ValueError) as error:
+    # Damaged files raise errors of many classes.
+    except Exception as error:
         raise ValueError(
             f"The weights cannot be loaded: {error}. Received: {path}"
         ) from error

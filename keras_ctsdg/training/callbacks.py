@@ -1,18 +1,26 @@
 """Callbacks for training a `CTSDG`."""
 
-import csv
-import os
+import numbers
 import signal
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import keras
 
-from keras_ctsdg._checks import check_positive
+from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.training.checked_data import check_data
+from keras_ctsdg.training.csv_logger import ResumableCSVLogger
+from keras_ctsdg.training.monitors import check_rates_are_settable
 from keras_ctsdg.visualization import comparison_columns, draw_grid
+
+__all__ = [
+    "FineTuning",
+    "GracefulInterrupt",
+    "ResumableCSVLogger",
+    "SampleGrid",
+    "Throughput",
+]
 
 
 class FineTuning(keras.callbacks.Callback):
@@ -29,7 +37,8 @@ class FineTuning(keras.callbacks.Callback):
             Defaults to a tenth of `learning_rate`.
 
     Raises:
-        ValueError: If `start_epoch` is negative.
+        ValueError: If `start_epoch` is not an integer from 0 on, a learning rate is
+            not positive or, when the training begins, one follows a schedule.
 
     Example:
 
@@ -44,18 +53,19 @@ class FineTuning(keras.callbacks.Callback):
         self, start_epoch, learning_rate=5e-5, discriminator_learning_rate=None
     ):
         super().__init__()
-        if start_epoch < 0:
-            raise ValueError(
-                f"`start_epoch` must be 0 or more. Received: start_epoch={start_epoch}"
-            )
+        if start_epoch != 0:
+            check_positive("start_epoch", start_epoch)
         self.start_epoch = start_epoch
-        self.learning_rate = learning_rate
+        self.learning_rate = _check_rate("learning_rate", learning_rate)
         if discriminator_learning_rate is None:
             discriminator_learning_rate = learning_rate / 10
-        self.discriminator_learning_rate = discriminator_learning_rate
+        self.discriminator_learning_rate = _check_rate(
+            "discriminator_learning_rate", discriminator_learning_rate
+        )
         self._started = False
 
     def on_train_begin(self, logs=None):
+        check_rates_are_settable("FineTuning", self.model)
         self._started = False
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -72,6 +82,14 @@ class FineTuning(keras.callbacks.Callback):
             self.model.make_train_function(force=True)
 
 
+def _check_rate(name, rate):
+    if not isinstance(rate, numbers.Real) or not 0 <= rate < float("inf"):
+        raise ValueError(
+            f"`{name}` must be a number from 0 on. Received: {name}={rate!r}"
+        )
+    return float(rate)
+
+
 class SampleGrid(keras.callbacks.Callback):
     """Write a grid of masked, filled and target images as training goes along.
 
@@ -84,7 +102,8 @@ class SampleGrid(keras.callbacks.Callback):
         every: Int, the number of epochs between two grids. Defaults to `1`.
 
     Raises:
-        ValueError: If `every` is not positive, or the batch cannot be used.
+        ValueError: If `every` is not a positive integer, or the batch cannot be used;
+            when the training begins, if `folder` cannot be written to.
 
     Example:
 
@@ -99,6 +118,9 @@ class SampleGrid(keras.callbacks.Callback):
         self.folder = Path(folder)
         self.batch = check_data(batch)
         self.every = check_positive("every", every)
+
+    def on_train_begin(self, logs=None):
+        check_writable_folder("folder", self.folder)
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:
@@ -130,7 +152,7 @@ class Throughput(keras.callbacks.Callback):
 
     def __init__(self, batch_size):
         super().__init__()
-        self.batch_size = batch_size
+        self.batch_size = check_positive("batch_size", batch_size)
         self._compiled = False
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -154,92 +176,6 @@ class Throughput(keras.callbacks.Callback):
             logs["images_per_second"] = self._rate
 
 
-class ResumableCSVLogger(keras.callbacks.Callback):
-    """Write the logs of each epoch to a CSV file, which a resumed training continues.
-
-    A training that resumes at an epoch keeps the rows of earlier epochs and replaces
-    all others, so that no epoch has two rows. Lines that are blank, cut or damaged are
-    left out with a warning; a file without a readable header is renamed to
-    `*.damaged`, and a new one begun. Logs that an earlier training did not have get
-    columns of their own, with `NA` for its epochs.
-
-    Args:
-        filename: Path of the CSV file. Its columns are `epoch`, counted from 0, and
-            the names of the logs.
-
-    Example:
-
-    ```python
-    logger = keras_ctsdg.callbacks.ResumableCSVLogger("history.csv")
-    model.fit(dataset, initial_epoch=3, epochs=10, callbacks=[logger])
-    ```
-    """
-
-    def __init__(self, filename):
-        super().__init__()
-        self.filename = str(filename)
-
-    def on_train_begin(self, logs=None):
-        # The epoch at which training resumes is known only when it begins.
-        self._columns = None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if self._columns is not None:
-            return
-        self._columns, rows = ["epoch"], []
-        if Path(self.filename).exists():
-            self._columns, rows = self._read()
-            self._write([row for row in rows if int(row["epoch"]) < epoch])
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs = logs or {}
-        row = {"epoch": epoch, **logs}
-        added = sorted(set(row) - set(self._columns))
-        if added or not Path(self.filename).exists():
-            _, rows = self._read() if Path(self.filename).exists() else (None, [])
-            self._columns += added
-            self._write([*rows, row])
-        else:
-            with open(self.filename, "a", newline="") as file:
-                self._writer(file).writerow(row)
-
-    def _read(self):
-        """Return the columns of the file and its intact rows, as dicts."""
-        text = Path(self.filename).read_bytes().decode(errors="replace")
-        lines = text.replace("\0", "").splitlines(keepends=True)
-        # A line without its end was cut, maybe within a number.
-        parsed = [next(csv.reader([line])) for line in lines if line.endswith("\n")]
-        parsed = [row for row in parsed if row]
-        if not parsed or parsed[0][0] != "epoch":
-            if lines:
-                os.replace(self.filename, f"{self.filename}.damaged")
-            return ["epoch"], []
-        columns, *rows = parsed
-        intact = [
-            dict(zip(columns, row, strict=True))
-            for row in rows
-            if len(row) == len(columns) and row[0].isdecimal()
-        ]
-        if len(intact) < len(lines) - 1:
-            warnings.warn(
-                f"{len(lines) - 1 - len(intact)} blank, cut or damaged lines of "
-                f"{self.filename} are left out.",
-                stacklevel=2,
-            )
-        return columns, intact
-
-    def _write(self, rows):
-        partial = f"{self.filename}.partial"
-        with open(partial, "w", newline="") as file:
-            writer = self._writer(file)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(partial, self.filename)
-
-    def _writer(self, file):
-        return csv.DictWriter(file, self._columns, restval="NA")
-
-
 class GracefulInterrupt(keras.callbacks.Callback):
     """Stop training between two steps after Ctrl-C, never while a file is written.
 
@@ -256,14 +192,23 @@ class GracefulInterrupt(keras.callbacks.Callback):
 
     # Keras then need not wait for a step's logs before it starts the next step.
     async_safe = True
+    _is_active = False
+
+    def on_train_begin(self, logs=None):
+        if not self._is_active:
+            raise ValueError(
+                "`GracefulInterrupt` must be entered with `with` before `fit`. "
+                "Received: a callback outside of `with`"
+            )
 
     def __enter__(self):
-        self._stop_requested = False
+        self._stop_requested, self._is_active = False, True
         self._previous = signal.signal(signal.SIGINT, self._request_stop)
         return self
 
     def __exit__(self, *_):
         signal.signal(signal.SIGINT, self._previous)
+        self._is_active = False
 
     def _request_stop(self, *_):
         if self._stop_requested:

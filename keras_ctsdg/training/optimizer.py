@@ -25,6 +25,16 @@ class PairedOptimizer(keras.optimizers.MultiOptimizer):
 
         super().__init__(choose, name="paired_optimizer")
 
+    def build(self, variables):
+        # In a function, because Keras would track them as the optimizer's own.
+        self._list_trained = lambda: variables
+        super().build(variables)
+
+    def finalize_variable_values(self, var_list):
+        # The list that Keras passes has layers that were thawed since, which the
+        # optimizers do not know.
+        super().finalize_variable_values(self._list_trained())
+
     # Keras saves the two inner optimizers on their own. `MultiOptimizer` would save
     # their slots, which are twice as large as the networks, a second time.
 
@@ -33,6 +43,17 @@ class PairedOptimizer(keras.optimizers.MultiOptimizer):
 
     def load_own_variables(self, store):
         self.iterations.assign(store["iterations"][()])
+
+
+class ScaledOptimizer(keras.optimizers.LossScaleOptimizer):
+    """A `PairedOptimizer` whose losses are scaled, for float16.
+
+    Keras' callbacks find the two optimizers here, too, and set their learning rates.
+    """
+
+    @property
+    def optimizers(self):
+        return self.inner_optimizer.optimizers
 
 
 def serialize_optimizer(optimizer):
@@ -48,6 +69,47 @@ def serialize_optimizer(optimizer):
     if _keras_private.is_backend_optimizer(config):
         config |= {"module": "keras.optimizers", "registered_name": None}
     return config
+
+
+def check_trainable_dtype(*networks):
+    """Check that the weights of networks are precise enough for training.
+
+    Args:
+        *networks: Models of Keras.
+
+    Raises:
+        ValueError: If weights are of float16. The squared gradients that Adam divides
+            by would underflow, and all weights become NaN in one step.
+    """
+    for network in networks:
+        if network.variable_dtype == "float16":
+            raise ValueError(
+                "Weights of float16 can fill images and cannot be trained. Create the "
+                'networks with the policy "mixed_float16" or "mixed_bfloat16". '
+                f"Received: {network.name} with weights of float16"
+            )
+
+
+def pair_optimizers(model, scale_loss):
+    """Join the two optimizers of a model, named by their roles.
+
+    By these names logs report the learning rates.
+
+    Args:
+        model: A `keras_ctsdg.CTSDG` with both optimizers.
+        scale_loss: Bool, whether losses are scaled under the policy `mixed_float16`.
+
+    Returns:
+        A Keras optimizer.
+    """
+    model.generator_optimizer.name = "generator"
+    model.discriminator_optimizer.name = "discriminator"
+    optimizer = PairedOptimizer(
+        model.generator, model.generator_optimizer, model.discriminator_optimizer
+    )
+    if scale_loss and model.dtype_policy.name == "mixed_float16":
+        return ScaledOptimizer(optimizer, name="loss_scale_optimizer")
+    return optimizer
 
 
 def get_optimizer(optimizer, learning_rate):

@@ -10,11 +10,13 @@ from keras_ctsdg.models._input_checks import check_batch
 from keras_ctsdg.models.structure import compute_structure
 from keras_ctsdg.training.checked_data import unpack_batch
 from keras_ctsdg.training.optimizer import (
-    PairedOptimizer,
+    check_trainable_dtype,
     get_optimizer,
+    pair_optimizers,
     serialize_optimizer,
 )
 from keras_ctsdg.training.saving import SafeSaving
+from keras_ctsdg.training.trainable_state import TrainableState
 
 
 class BaseTrainingStep(SafeSaving):
@@ -26,6 +28,7 @@ class BaseTrainingStep(SafeSaving):
     """
 
     perceptual_network: Any
+    trainable_state: Any = None
 
     # === Batches ===
 
@@ -96,22 +99,11 @@ class BaseTrainingStep(SafeSaving):
             ),
         }
         if self.perceptual_network is not None:
-            terms |= self._perceptual_losses(output, target, mask)
+            terms |= losses.perceptual_terms(
+                self.perceptual_network, output, target, mask
+            )
         total = sum(self.loss_weights[name] * term for name, term in terms.items())
         return {"generator_loss": total, **terms}, output
-
-    def _perceptual_losses(self, output, target, mask):
-        """Compute perceptual and style loss, each summed over output and composite."""
-        images = ops.concatenate([output, composite(output, target, mask)], axis=0)
-        features = self.perceptual_network(images)
-        halves = zip(*(ops.split(level, 2) for level in features), strict=True)
-        target_features = self.perceptual_network(target)
-        target_grams = [losses.gram_matrix(level) for level in target_features]
-        terms = {"perceptual": 0.0, "style": 0.0}
-        for half in halves:
-            terms["perceptual"] += losses.perceptual_loss(half, target_features)
-            terms["style"] += losses.style_loss(half, target_grams)
-        return terms
 
     def discriminator_losses(self, inputs, output, training):
         """Compute the discriminator's loss for an output of the generator.
@@ -151,6 +143,8 @@ class BaseTrainingStep(SafeSaving):
             if name in values:
                 tracker.update_state(values[name], sample_weight=size)
                 logs[name] = tracker.result()
+        # What Keras' callbacks monitor by default.
+        logs["loss"] = logs["generator_loss"]
         if output is not None:
             target, mask = inputs["image"], inputs["mask"]
             filled = composite(output, target, mask)
@@ -211,19 +205,21 @@ class BaseTrainingStep(SafeSaving):
             steps_per_execution: Int, as in `keras.Model.compile`. Defaults to `1`.
             jit_compile: Bool or `"auto"`, as in `keras.Model.compile`: XLA on JAX, and
                 on TensorFlow where there is a GPU (on a CPU its own kernels are
-                faster); no compilation on PyTorch. Defaults to `"auto"`.
+                faster). On PyTorch only if `True`: a graph of `torch.compile` for each
+                step and size, which needs a C++ compiler. Defaults to `"auto"`.
             auto_scale_loss: Bool, whether `mixed_float16` scales losses, as in
                 `keras.Model.compile`. Defaults to `True`.
 
         Raises:
-            ValueError: If a weight is given for a term that does not exist, or the
-                model has no discriminator.
+            ValueError: If a weight is given for a term that does not exist, the
+                model has no discriminator, or its weights are of float16.
         """
         if self.discriminator is None:
             raise ValueError(
                 "A model without a discriminator cannot be trained. Create the `CTSDG` "
                 "with a discriminator. Received: discriminator=None"
             )
+        check_trainable_dtype(self.generator, self.discriminator)
         loss_weights = dict(loss_weights or {})
         unknown = sorted(set(loss_weights) - set(losses.LOSS_WEIGHTS))
         if unknown:
@@ -246,9 +242,7 @@ class BaseTrainingStep(SafeSaving):
         self.generator_optimizer = get_optimizer(generator_optimizer, 2e-4)
         self.discriminator_optimizer = get_optimizer(discriminator_optimizer, 2e-5)
         super().compile(
-            optimizer=PairedOptimizer(
-                self.generator, self.generator_optimizer, self.discriminator_optimizer
-            ),
+            optimizer=pair_optimizers(self, auto_scale_loss),
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
@@ -259,11 +253,18 @@ class BaseTrainingStep(SafeSaving):
             "jit_compile": jit_compile,
             "auto_scale_loss": auto_scale_loss,
         }
+        self.trainable_state = TrainableState(self)
         # Building the optimizer here spares TensorFlow a second trace of the step.
-        self.optimizer.build(self.trainable_variables)
+        self.optimizer.build(self.trainable_state.variables)
         self.arrange_in_memory(self.optimizer.variables)
         if perceptual_network is not None:
             self.arrange_in_memory(perceptual_network.variables)
+
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return
+        super().make_train_function(force=True)
+        self.train_function = self.trainable_state.apply_in(self.train_function)
 
     def arrange_in_memory(self, variables):
         """Arrange variables in memory as the backend reads them fastest.

@@ -1,43 +1,80 @@
+import contextlib
+import contextvars
+
 import jax
 import keras
 
 from keras_ctsdg._keras_private import RecoverableState
 from keras_ctsdg.training.step import BaseTrainingStep
 
+# The ids of the models whose steps the current thread runs.
+_RUNNING = contextvars.ContextVar("_RUNNING", default=frozenset())
+
 
 class TrainingStep(BaseTrainingStep, RecoverableState):
     """A training step whose gradients are taken by `jax.grad`."""
 
-    # Only one thread at a time has the values of the variables.
-
     def fit(self, *args, **kwargs):
-        with self.recover_state():
+        with self._running():
             return super().fit(*args, **kwargs)
 
     def evaluate(self, *args, **kwargs):
-        with self.recover_state():
+        with self._running():
             return super().evaluate(*args, **kwargs)
 
     def predict(self, *args, **kwargs):
-        with self.recover_state():
+        with self._running():
             return super().predict(*args, **kwargs)
 
     def train_on_batch(self, *args, **kwargs):
-        with self.recover_state():
+        with self._running():
             return super().train_on_batch(*args, **kwargs)
 
     def test_on_batch(self, *args, **kwargs):
-        with self.recover_state():
+        with self._running():
             return super().test_on_batch(*args, **kwargs)
 
     def predict_on_batch(self, *args, **kwargs):
-        with self.recover_state():
+        with self._running():
             return super().predict_on_batch(*args, **kwargs)
+
+    # === Order of variables ===
+    # Keras passes the variables to a compiled step as lists, which it takes anew in
+    # every call. A layer that is frozen or thawed after the compilation would move
+    # variables from list to list, and each would get the value of another.
+
+    @contextlib.contextmanager
+    def _running(self):
+        """Keep the variables in the order of the compilation, and recover their values.
+
+        Only one thread at a time has the values.
+        """
+        token = _RUNNING.set(_RUNNING.get() | {id(self)})
+        try:
+            with self.recover_state():
+                yield
+        finally:
+            _RUNNING.reset(token)
+
+    @property
+    def trainable_variables(self):
+        if id(self) not in _RUNNING.get():
+            return super().trainable_variables
+        return self.trainable_state.variables if self.compiled else []
+
+    @property
+    def non_trainable_variables(self):
+        if id(self) not in _RUNNING.get():
+            return super().non_trainable_variables
+        trainable = {id(variable) for variable in self.trainable_variables}
+        return [v for v in self.variables if id(v) not in trainable]
+
+    # === Steps ===
 
     def train_step(self, state, data):
         trainable, others, optimizer, metrics = state
         inputs = self.prepare_batch(data)
-        split = len(self.generator.trainable_variables)
+        split = len(self.trainable_state.generator)
 
         def generator_objective(generator):
             mapping = self._mapping(generator + trainable[split:], others, optimizer)

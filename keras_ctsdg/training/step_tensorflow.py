@@ -8,8 +8,8 @@ class TrainingStep(BaseTrainingStep):
 
     def train_step(self, data):
         inputs = self.prepare_batch(data)
-        generator_variables = self.generator.trainable_variables
-        discriminator_variables = self.discriminator.trainable_variables
+        generator_variables = self.trainable_state.generator
+        discriminator_variables = self.trainable_state.discriminator
         with tf.GradientTape() as tape:
             values, output = self.generator_losses(inputs, training=True)
             objective = self._scale_loss(values["generator_loss"])
@@ -17,7 +17,7 @@ class TrainingStep(BaseTrainingStep):
         with tf.GradientTape() as tape:
             values |= self.discriminator_losses(inputs, output, training=True)
             objective = self._scale_loss(values["discriminator_loss"])
-        gradients += tape.gradient(objective, discriminator_variables)
+        gradients = gradients + tape.gradient(objective, discriminator_variables)
         # Both gradients are taken before either network is updated.
         self.optimizer.apply(gradients, generator_variables + discriminator_variables)
         return self.update_metrics(values, inputs)

@@ -1,30 +1,52 @@
+import types
+from typing import Any
+
+import keras
 import torch
 
+from keras_ctsdg import _keras_private
+from keras_ctsdg.training.graph_torch import CompiledFunction
 from keras_ctsdg.training.step import BaseTrainingStep
 
 
-class TrainingStep(BaseTrainingStep):
-    """A training step whose gradients are taken by `torch.autograd`."""
+class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
+    """A training step whose gradients are taken by `torch.autograd`.
+
+    With `jit_compile=True`, all of a step but the optimizers, which PyTorch runs as a
+    few operations anyway, is one graph of `torch.compile`.
+    """
+
+    _graphs: Any = None
 
     def train_step(self, data):
         inputs = self.prepare_batch(data)
-        generator_variables = self.generator.trainable_variables
-        discriminator_variables = self.discriminator.trainable_variables
-        values, output = self.generator_losses(inputs, training=True)
-        gradients = self._gradients(values["generator_loss"], generator_variables)
-        values |= self.discriminator_losses(inputs, output, training=True)
-        gradients += self._gradients(
-            values["discriminator_loss"], discriminator_variables
-        )
+        values, gradients = self._run("train", self._values_and_gradients, inputs)
         with torch.no_grad():
             # Both gradients are taken before either network is updated.
-            self.optimizer.apply(
-                gradients, generator_variables + discriminator_variables
-            )
+            self.optimizer.apply(gradients, self.trainable_state.variables)
             return self.update_metrics(values, inputs)
+
+    def test_step(self, data):
+        return self._run("test", super().test_step, self.prepare_batch(data))
+
+    def predict_step(self, data):
+        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        # Edges are grown until they stop, which is not a fixed graph.
+        return self._run("predict", self, self.complete_inputs(inputs))
+
+    def _values_and_gradients(self, inputs):
+        """Return the losses and, variable by variable, the scaled losses' gradients."""
+        state = self.trainable_state
+        values, output = self.generator_losses(inputs, training=True)
+        gradients = self._gradients(values["generator_loss"], state.generator)
+        values |= self.discriminator_losses(inputs, output, training=True)
+        gradients += self._gradients(values["discriminator_loss"], state.discriminator)
+        return values, gradients
 
     def _gradients(self, loss, variables):
         """Return the gradients of the scaled loss, one tensor per variable."""
+        if not variables:  # The network is frozen.
+            return []
         loss = self.optimizer.scale_loss(loss)
         return list(torch.autograd.grad(loss, [v.value for v in variables]))
 
@@ -37,5 +59,41 @@ class TrainingStep(BaseTrainingStep):
         for variable in variables:
             if len(variable.shape) == 4:
                 kernel = variable.value.data.permute(3, 2, 0, 1)
-                kernel = kernel.contiguous(memory_format=torch.channels_last)
-                variable.value.data = kernel.permute(2, 3, 1, 0)
+                # `contiguous` would leave a kernel of one filter as it is, with strides
+                # that PyTorch's convolution of float16 and float64 on a CPU refuses.
+                arranged = torch.empty_like(kernel, memory_format=torch.channels_last)
+                variable.value.data = arranged.copy_(kernel).permute(2, 3, 1, 0)
+
+    # === Compilation ===
+
+    def make_train_function(self, force=False):
+        self._forget_graph("train", force or self.train_function is None)
+        super().make_train_function(force)
+
+    def make_test_function(self, force=False):
+        self._forget_graph("test", force or self.test_function is None)
+        super().make_test_function(force)
+
+    def make_predict_function(self, force=False):
+        self._forget_graph("predict", force or self.predict_function is None)
+        super().make_predict_function(force)
+
+    def _forget_graph(self, name, is_outdated):
+        if self._graphs is None:
+            # In a namespace, where Keras does not look for layers and variables.
+            self._graphs = types.SimpleNamespace(functions={})
+        if is_outdated:
+            self._graphs.functions.pop(name, None)
+
+    def _run(self, name, function, inputs):
+        """Call a function of inputs, or its graph if the model is to be compiled."""
+        if not self.jit_compile:
+            return function(inputs)
+        functions = self._graphs.functions
+        if name not in functions:
+            variables = [*self.variables, *self.metrics_variables]
+            if self.compiled:
+                # The scale of the losses is one of the optimizer's scalars.
+                variables += [v for v in self.optimizer.variables if not v.shape]
+            functions[name] = CompiledFunction(function, variables)
+        return functions[name](inputs)

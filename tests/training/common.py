@@ -11,7 +11,7 @@ from keras_ctsdg.models import Discriminator, Generator
 from tests.common import EAGER_ON_TENSORFLOW, NETWORK_INPUTS, random_batch
 
 IMAGE_METRICS = ("psnr", "ssim", "mae", "samples")
-LOSS_NAMES = {"generator_loss", "discriminator_loss", *LOSS_WEIGHTS}
+LOSS_NAMES = {"loss", "generator_loss", "discriminator_loss", *LOSS_WEIGHTS}
 
 
 def make_model(filters=4, **kwargs):

@@ -78,11 +78,6 @@ def test_freezing_is_saved(tmp_path):
     assert not make_model().freeze_batch_norm
 
 
-def test_fine_tuning_refuses_bad_arguments():
-    with pytest.raises(ValueError, match="Received: start_epoch=-1"):
-        FineTuning(-1)
-
-
 # === SampleGrid ===
 
 

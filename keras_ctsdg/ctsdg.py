@@ -186,8 +186,7 @@ class CTSDG(TrainingStep):
     def inpaint(self, image, mask=None, **options):
         """Fill the holes in images of any kind and size, in their own pixels.
 
-        Everything outside the hole is returned bit for bit. The model need not be
-        compiled.
+        Everything outside the hole is returned bit for bit.
 
         Alpha: with a mask, alpha is kept, and the network sees the colors under
         transparent pixels. Without one, pixels that are transparent by at least
@@ -219,9 +218,8 @@ class CTSDG(TrainingStep):
             for a path or bytes, a PIL image, or a `keras_ctsdg.inpainting.Image16`
             where Pillow would drop bits of the file; for tensors and nested lists,
             arrays. Palettes keep their colors, and the hole gets the nearest of them.
-            `keras_ctsdg.inpainting.save_image` writes it as the file was encoded, with
-            its metadata. For a mask without a hole there is a warning, and the image is
-            returned unchanged.
+            `keras_ctsdg.inpainting.save_image` writes it as the file was encoded. For a
+            mask without a hole there is a warning; the image is returned unchanged.
 
         Raises:
             ValueError: Before any work, if an argument breaks a rule above, a file
@@ -258,8 +256,8 @@ class CTSDG(TrainingStep):
     ):
         """Write the networks to a folder, for `keras_ctsdg.from_preset`.
 
-        The folder holds Keras' own files of a model, and a model card. It does not
-        hold the optimizers of a training, for which there is `save`.
+        The folder holds Keras' own files of a model and a model card, but not the
+        optimizers of a training, for which there is `save`.
 
         Args:
             folder: Path of the folder. It must not exist yet, or be empty.

@@ -58,9 +58,8 @@ class CTSDG(TrainingStep):
         ratio.
 
     Raises:
-        ValueError: If an argument or a batch breaks a rule above, values included: no
-            step uses a bad batch. There are no `y` and no weights of samples. If
-            weights of the model are not finite, when it fills images or is saved.
+        ValueError: If an argument or a batch breaks a rule above, if there are `y` or
+            sample weights, or if a model fills or is saved with weights not finite.
 
     Example:
 

@@ -133,8 +133,8 @@ class _ByMaskRatio(keras.metrics.Metric):
     def __init__(self, name=None, dtype="float32"):
         super().__init__(name=name or self.default_name, dtype=dtype)
         size = (len(MASK_RATIO_BINS) + 2,)
-        self.mean = self.add_variable(size, "zeros", name="mean")
-        self.count = self.add_variable(size, "zeros", name="count")
+        self.mean = self.add_variable(size, "zeros", "float32", name="mean")
+        self.count = self.add_variable(size, "zeros", "float32", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None, *, mask=None):
         """Add the samples of a batch.

@@ -105,7 +105,8 @@ class CTSDG(TrainingStep):
         ]
         self.arrange_in_memory(self.variables)
         if not self.trainable:  # Which Keras set before there were any layers.
-            self.trainable = False
+            for layer in self.layers:
+                layer.trainable = False
         # Both networks are built. `compile` can then add the perceptual network.
         self.built = True
 

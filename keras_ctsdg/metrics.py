@@ -134,9 +134,9 @@ class _ByMaskRatio(keras.metrics.Metric):
         super().__init__(name=name or self.default_name, dtype=dtype)
         size = (len(MASK_RATIO_BINS) + 2,)
         # All are sums, because Keras adds up the variables of several replicas.
-        self.total = self.add_variable(size, "zeros", name="total")
-        self.rounding = self.add_variable(size, "zeros", name="rounding")
-        self.count = self.add_variable(size, "zeros", name="count")
+        self.total = self.add_variable(size, "zeros", "float32", name="total")
+        self.rounding = self.add_variable(size, "zeros", "float32", name="rounding")
+        self.count = self.add_variable(size, "zeros", "float32", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None, *, mask=None):
         """Add the samples of a batch.

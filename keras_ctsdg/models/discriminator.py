@@ -119,7 +119,8 @@ class Discriminator(keras.Model):
         self.image_shape = tuple(image_shape)
         self.filters = filters
         if not self.trainable:  # Which Keras set before there were any layers.
-            self.trainable = False
+            for layer in self.layers:
+                layer.trainable = False
 
     def __call__(self, inputs, *args, **kwargs):
         is_real = isinstance(inputs, dict) and inputs.get("edge") is not None

@@ -136,7 +136,8 @@ class Generator(MemoryEfficientFunctional):
         self.image_shape = tuple(image_shape)
         self.filters = filters
         if not self.trainable:  # Which Keras set before there were any layers.
-            self.trainable = False
+            for layer in self.layers:
+                layer.trainable = False
         self.upsampling = upsampling
 
     def __call__(self, inputs, *args, **kwargs):

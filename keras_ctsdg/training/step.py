@@ -162,10 +162,22 @@ class BaseTrainingStep(SafeSaving):
             if ops.convert_to_numpy(metric.count.value).any():
                 result = metric.result()
                 results |= result if isinstance(result, dict) else {metric.name: result}
+        if "generator_loss" in results:
+            results["loss"] = results["generator_loss"]
         return results
 
     def test_step(self, data):
-        inputs = self.prepare_batch(data)
+        return self.compute_logs(self.prepare_batch(data))
+
+    def compute_logs(self, inputs):
+        """Evaluate the model on a batch.
+
+        Args:
+            inputs: Dict of float32 tensors, as `prepare_batch` returns them.
+
+        Returns:
+            Dict of scalars, as `update_metrics` returns it.
+        """
         values, output = self.generator_losses(inputs, training=False)
         values |= self.discriminator_losses(inputs, output, training=False)
         return self.update_metrics(values, inputs, output)

@@ -175,7 +175,7 @@ def test_outputs_are_float32_under_mixed_precision():
         ({"image_shape": (128, 128)}, r"image_shape=\(128, 128\)"),
         ({"filters": 6}, "filters=6"),
         ({"filters": 0}, "filters=0"),
-        ({"filter": 8}, "'filter': 8"),
+        ({"filter": 8}, "{'filter': 8}"),
         ({"upsampling": "nearest"}, "upsampling='nearest'"),
         ({"upsampling": None}, "upsampling=None"),
     ],

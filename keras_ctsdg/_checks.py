@@ -40,12 +40,13 @@ def check_positive(name, value):
         ValueError: If the value is less than 1, has a fraction, or is no number.
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    number = float(value) if is_number else 0.0
     # The remainder of an infinite number is NaN, and NaN is not equal to 0.
-    if not is_number or not value >= 1 or value % 1 != 0:
+    if not number >= 1 or number % 1 != 0:
         raise ValueError(
             f"`{name}` must be positive and an integer. Received: {name}={value!r}"
         )
-    return int(value)
+    return int(number)
 
 
 def check_writable_folder(name, folder):

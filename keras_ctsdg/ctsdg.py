@@ -9,6 +9,7 @@ from keras_ctsdg.inpainting import InpaintOptions, inpaint
 from keras_ctsdg.layers import CannyEdge
 from keras_ctsdg.losses import LOSS_WEIGHTS
 from keras_ctsdg.models import Discriminator, Generator
+from keras_ctsdg.models._frozen_layers import freeze_layers
 from keras_ctsdg.models._value_checks import check_finite_weights
 from keras_ctsdg.presets import from_preset
 from keras_ctsdg.presets.files import write_preset
@@ -104,9 +105,7 @@ class CTSDG(TrainingStep):
             metrics.SampleCount(),
         ]
         self.arrange_in_memory(self.variables)
-        if not self.trainable:  # Which Keras set before there were any layers.
-            for layer in self.layers:
-                layer.trainable = False
+        freeze_layers(self)
         # Both networks are built. `compile` can then add the perceptual network.
         self.built = True
 

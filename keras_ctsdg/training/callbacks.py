@@ -83,11 +83,12 @@ class FineTuning(keras.callbacks.Callback):
 
 
 def _check_rate(name, rate):
-    if not isinstance(rate, numbers.Real) or not 0 <= rate < float("inf"):
+    number = float(rate) if isinstance(rate, numbers.Real) else -1.0
+    if not 0 <= number < float("inf"):
         raise ValueError(
             f"`{name}` must be a number from 0 on. Received: {name}={rate!r}"
         )
-    return float(rate)
+    return number
 
 
 class SampleGrid(keras.callbacks.Callback):

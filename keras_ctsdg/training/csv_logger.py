@@ -34,14 +34,15 @@ class ResumableCSVLogger(keras.callbacks.Callback):
     def __init__(self, filename):
         super().__init__()
         self.filename = str(filename)
+        self._columns = []
 
     def on_train_begin(self, logs=None):
         check_writable_folder("filename", Path(self.filename).parent)
         # The epoch at which training resumes is known only when it begins.
-        self._columns = None
+        self._columns = []
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._columns is not None:
+        if self._columns:
             return
         self._columns, rows = ["epoch"], []
         if Path(self.filename).exists():

@@ -5,10 +5,10 @@ import keras
 from keras import ops
 
 from keras_ctsdg import losses
-from keras_ctsdg.conventions import composite, image_to_unit
 from keras_ctsdg.models._input_checks import check_batch
 from keras_ctsdg.models.structure import compute_structure
 from keras_ctsdg.training.checked_data import unpack_batch
+from keras_ctsdg.training.logs import Logs
 from keras_ctsdg.training.optimizer import (
     check_trainable_dtype,
     get_optimizer,
@@ -19,7 +19,7 @@ from keras_ctsdg.training.saving import SafeSaving
 from keras_ctsdg.training.trainable_state import TrainableState
 
 
-class BaseTrainingStep(SafeSaving):
+class BaseTrainingStep(Logs, SafeSaving):
     """Losses, logs and compilation of a training step, the same on every backend.
 
     The subclass of each backend takes the gradients. All of them use attributes that
@@ -124,47 +124,6 @@ class BaseTrainingStep(SafeSaving):
             {"image": ops.stop_gradient(output), "gray": gray}, training=training
         )
         return {"discriminator_loss": losses.discriminator_loss(real, fake, edge)}
-
-    def update_metrics(self, values, inputs, output=None):
-        """Update the loss trackers and, given an output, the image metrics.
-
-        Args:
-            values: Dict of scalars, the losses of the batch.
-            inputs: Dict of float32 tensors, as `prepare_batch` returns them.
-            output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's output. Defaults
-                to `None`, which leaves the image metrics as they are.
-
-        Returns:
-            Dict of scalars, the logs, which are means since the last reset.
-        """
-        size = ops.shape(inputs["image"])[0]
-        logs = {}
-        for name, tracker in self.loss_trackers.items():
-            if name in values:
-                tracker.update_state(values[name], sample_weight=size)
-                logs[name] = tracker.result()
-        # What Keras' callbacks monitor by default.
-        logs["loss"] = logs["generator_loss"]
-        if output is not None:
-            target, mask = inputs["image"], inputs["mask"]
-            filled = composite(output, target, mask)
-            for metric in self.image_metrics:
-                metric.update_state(
-                    image_to_unit(target), image_to_unit(filled), mask=mask
-                )
-                logs |= metric.result()
-        return logs
-
-    def get_metrics_result(self):
-        """Return the results of the metrics in use: of all replicas, unlike logs."""
-        results = {}
-        for metric in (*self.loss_trackers.values(), *self.image_metrics):
-            if ops.convert_to_numpy(metric.count.value).any():
-                result = metric.result()
-                results |= result if isinstance(result, dict) else {metric.name: result}
-        if "generator_loss" in results:
-            results["loss"] = results["generator_loss"]
-        return results
 
     def test_step(self, data):
         return self.compute_logs(self.prepare_batch(data))

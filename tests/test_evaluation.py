@@ -84,9 +84,15 @@ def test_model_evaluate_reports_the_protocol(folder, model, by_hand, batch_size)
 
 
 def test_fit_and_validate_from_files(folder, small_model):
+    # Batches of a size for which other tests have compiled the steps.
     training = InpaintingDataset(folder / "images", image_size=128, batch_size=2)
     history = small_model.fit(
-        training, epochs=2, validation_data=dataset(folder), verbose=0
+        training,
+        epochs=2,
+        steps_per_epoch=2,
+        validation_data=dataset(folder),
+        validation_steps=2,
+        verbose=0,
     ).history
     assert training.epoch == 2
     scores = {name for name in history if name.startswith("val_")}

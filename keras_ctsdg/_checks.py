@@ -44,7 +44,7 @@ def check_positive(name, value):
     # The remainder of an infinite number is NaN, and NaN is not equal to 0.
     if not number >= 1 or number % 1 != 0:
         raise ValueError(
-            f"`{name}` must be positive and an integer. Received: {name}={value!r}"
+            f"`{name}` must be a positive integer. Received: {name}={value!r}"
         )
     return int(number)
 

@@ -27,8 +27,8 @@ def test_defaults():
     [
         ("strategy", "best", 'must be one of "auto", "full", "crop", "resize"'),
         ("strategy", None, 'must be one of "auto", "full", "crop", "resize"'),
-        ("size", 0, "must be positive"),
-        ("size", -384, "must be positive"),
+        ("size", 0, "must be a positive integer"),
+        ("size", -384, "must be a positive integer"),
         ("threshold", 0, r"must be in \(0, 1\]"),
         ("threshold", 1.1, r"must be in \(0, 1\]"),
         ("threshold", np.nan, r"must be in \(0, 1\]"),

@@ -39,14 +39,17 @@ def check_positive(name, value):
     Raises:
         ValueError: If the value is less than 1, has a fraction, or is no number.
     """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    number = float(value) if is_number else 0.0
-    # The remainder of an infinite number is NaN, and NaN is not equal to 0.
-    if not number >= 1 or number % 1 != 0:
+    number = 0
+    if isinstance(value, numbers.Integral):
+        number = int(value)
+    elif isinstance(value, numbers.Real) and float(value).is_integer():
+        number = int(float(value))
+    # A bool is not a count.
+    if isinstance(value, bool) or number < 1:
         raise ValueError(
             f"`{name}` must be a positive integer. Received: {name}={value!r}"
         )
-    return int(number)
+    return number
 
 
 def check_writable_folder(name, folder):

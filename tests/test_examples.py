@@ -40,6 +40,7 @@ def test_train_on_your_images(monkeypatch):
     run_notebook("train_on_your_images", monkeypatch, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.backend_independent
 def test_inpaint_a_photo(monkeypatch, tmp_path):
     keras_ctsdg.CTSDG(Generator(filters=4)).save_to_preset(tmp_path / "small")

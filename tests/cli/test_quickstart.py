@@ -18,7 +18,7 @@ from keras_ctsdg.quickstart import (
     run_quickstart,
     unseen_batch,
 )
-from tests.common import EAGER_ON_TENSORFLOW
+from tests.common import EAGER_ON_TENSORFLOW, slow_if
 
 SMALL = {"filters": 8, "batch_size": 1, "epochs": 2, "steps": 2}
 
@@ -49,6 +49,7 @@ def results(tmp_path_factory):
     return folder, scores, output.getvalue()
 
 
+@pytest.mark.backend_independent
 def test_writes_three_files(results):
     folder, scores, _ = results
     assert {path.name for path in folder.iterdir()} == {
@@ -64,6 +65,7 @@ def test_writes_three_files(results):
     assert all(np.isfinite(score) for score in scores.values())
 
 
+@pytest.mark.backend_independent
 def test_a_file_gets_no_progress_bar(results):
     _, _, output = results
     assert "Epoch 2/2" in output
@@ -71,6 +73,7 @@ def test_a_file_gets_no_progress_bar(results):
     assert not set("\b\r") & set(output)
 
 
+@pytest.mark.backend_independent
 def test_model_can_be_loaded(results):
     folder, scores, _ = results
     model = keras.saving.load_model(folder / "model.keras")
@@ -79,6 +82,7 @@ def test_model_can_be_loaded(results):
     assert mean_psnr(unseen, filled) == pytest.approx(scores["filled"], abs=1e-3)
 
 
+@slow_if(keras.backend.backend() != "torch")
 def test_equal_seeds_give_equal_losses(results, tmp_path):
     folder, _, _ = results
     run_quickstart(tmp_path / "same", seed=3, **SMALL)

@@ -61,20 +61,20 @@ def finish(process):
     return process.returncode, stdout, stderr
 
 
-def run_python(code, *arguments, backend):
+def run_python(code, *arguments, backend, **environment):
     """Run code in a process on a backend and return its stdout.
 
     Args:
         code: Str, a Python program.
         *arguments: Its arguments.
         backend: Str, the Keras backend.
+        **environment: Environment variables to add.
 
     Raises:
         AssertionError: If the process fails, with its stderr.
     """
-    process = start_python(
-        "-W", "ignore", "-c", code, *arguments, KERAS_BACKEND=backend
-    )
+    environment["KERAS_BACKEND"] = backend
+    process = start_python("-W", "ignore", "-c", code, *arguments, **environment)
     exit_code, stdout, stderr = finish(process)
     assert exit_code == 0, stderr
     return stdout

@@ -279,3 +279,11 @@ def test_saved_model_holds_every_number_once(tmp_path, perceptual_model):
     size = sum(4 * int(np.prod(v.shape)) for v in variables)
     # The file has headers for a few thousand small arrays.
     assert path.stat().st_size < 1.05 * size + 3e6
+
+
+def test_export_says_that_it_cannot(small_model, tmp_path):
+    small_model.train_on_batch(random_batch(2))
+    for format in ("tf_saved_model", "onnx", "openvino"):
+        with pytest.raises(NotImplementedError, match="save_to_preset.*Received: "):
+            small_model.export(tmp_path / "model", format=format)
+    assert list(tmp_path.iterdir()) == []

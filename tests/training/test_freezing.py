@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ctsdg.models import VGG16Features
+from keras_ctsdg.models import Discriminator, Generator, VGG16Features
 from tests.common import random_batch, to_numpy
 from tests.training.common import make_model
 
@@ -149,3 +149,10 @@ def test_perceptual_network_is_frozen_by_compile():
     assert changed_weights(model)
     for path, value in read_weights(vgg).items():
         np.testing.assert_array_equal(value, before[path])
+
+
+@pytest.mark.parametrize("network", [Generator, Discriminator])
+def test_network_is_frozen_at_construction(network):
+    frozen = network(filters=4, trainable=False)
+    assert not any(layer.trainable for layer in frozen.layers)
+    assert frozen.trainable_variables == []

@@ -1,15 +1,7 @@
 """CTSDG for Keras 3: image inpainting by texture and structure, on any backend."""
 
-import sys
 from importlib.metadata import version
 
-# `python -m keras_ctsdg.cli` imports this before the command can silence TensorFlow.
-if sys.argv[:1] == ["-m"] and "keras_ctsdg.cli" in sys.orig_argv:
-    from _keras_ctsdg_command import silence_tensorflow
-
-    silence_tensorflow()
-
-# ruff: noqa: E402
 from keras_ctsdg import convert, data, inpainting, layers, losses, metrics, models
 from keras_ctsdg.ctsdg import CTSDG
 from keras_ctsdg.presets import from_preset, list_presets

@@ -40,12 +40,13 @@ def check_positive(name, value):
         ValueError: If the value is less than 1, has a fraction, or is no number.
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    number = float(value) if is_number else 0.0
     # The remainder of an infinite number is NaN, and NaN is not equal to 0.
-    if not is_number or not value >= 1 or value % 1 != 0:
+    if not number >= 1 or number % 1 != 0:
         raise ValueError(
-            f"`{name}` must be positive and an integer. Received: {name}={value!r}"
+            f"`{name}` must be a positive integer. Received: {name}={value!r}"
         )
-    return int(value)
+    return int(number)
 
 
 def check_writable_folder(name, folder):
@@ -69,4 +70,22 @@ def check_writable_folder(name, folder):
         raise ValueError(
             f"`{name}` must be a folder that can be written to. Received: "
             f"{name}={folder}, without permission for {existing}"
+        )
+
+
+def check_instance(name, value, kind):
+    """Check that an argument is one of this package's networks.
+
+    Args:
+        name: Str, the name of the argument.
+        value: The argument.
+        kind: Public class of `keras_ctsdg.models`.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"`{name}` must be a `keras_ctsdg.models.{kind.__name__}`. "
+            f"Received: {name}={value} of type {type(value).__name__}"
         )

@@ -8,6 +8,7 @@ fails where a later release breaks one.
 import contextlib
 import gc
 import sys
+import threading
 
 import keras
 
@@ -130,26 +131,43 @@ def collect_cycles():
 # === Variables on JAX ===
 
 
-@contextlib.contextmanager
-def restore_jax_variables(model):
-    """Give a model its variables' values back if the code within raises an error.
+class RecoverableState(keras.Model):
+    """A model whose variables keep their values on JAX when an error ends a run.
 
-    On JAX, `keras.Model.evaluate` and `predict` take the values out of the variables
-    and put them back at the end, but not on an error (Keras 3.15.1). The values are
-    then those after the last complete batch. `fit` needs no help.
+    On JAX, `fit`, `evaluate` and `predict` take the values out of the variables, and
+    put them back at the end or after an error in `fit`, but not before the first step
+    is complete (Keras 3.15.1). The values are then those after the last complete step.
+    While one thread has taken them out, the others wait.
     """
-    before = [(v, v._value) for v in (*model.variables, *model.metrics_variables)]
-    try:
-        yield
-    finally:
-        model.jax_state_sync()
-        # Otherwise the next error would bring these values back.
-        model._jax_state = None
-        # Keras has nothing to put back before the first batch is complete. Values
-        # that a step has taken over are deleted, and of no use here.
-        for variable, value in before:
-            if variable._value is None and not value.is_deleted():
-                variable.assign(value)
+
+    def _get_jax_state(self, purge_model_variables=False, **kinds):
+        state = super()._get_jax_state(
+            purge_model_variables=purge_model_variables, **kinds
+        )
+        if purge_model_variables:
+            # `jax_state_sync` puts these back, until Keras has those of a step.
+            names = [name for name, is_wanted in kinds.items() if is_wanted]
+            self._jax_state = dict(zip(names, state, strict=True))
+            self._jax_state_synced = False
+        return state
+
+    @contextlib.contextmanager
+    def recover_state(self):
+        """Put the values back into the variables if the code within raises an error.
+
+        Methods that are called within, by the same thread, share its lock.
+        """
+        with self._state_lock():
+            try:
+                yield
+            except BaseException:
+                self.jax_state_sync()
+                self._jax_state = None
+                raise
+
+    def _state_lock(self):
+        # Keras copies and pickles models by their configs, without this attribute.
+        return self.__dict__.setdefault("_state_lock_object", threading.RLock())
 
 
 # === Saved objects ===

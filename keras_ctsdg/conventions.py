@@ -11,6 +11,7 @@ from keras import ops
 # === Inputs of the networks ===
 
 CHANNELS = {"image": 3, "gray": 1, "edge": 1, "mask": 1}
+RANGES = {"image": (-1, 1), "gray": (0, 1), "edge": (0, 1), "mask": (0, 1)}
 # A batch may leave both out: the model then computes them from the image.
 STRUCTURE_KEYS = ("gray", "edge")
 # Number of blocks of an encoder, each of which halves height and width.

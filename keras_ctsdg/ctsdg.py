@@ -1,18 +1,23 @@
 import keras
+import numpy as np
 
 from keras_ctsdg import _keras_private, metrics
-from keras_ctsdg._checks import check_choice
+from keras_ctsdg._checks import check_choice, check_instance
 from keras_ctsdg.conventions import Edges, composite
 from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.inpainting import InpaintOptions, inpaint
 from keras_ctsdg.layers import CannyEdge
 from keras_ctsdg.losses import LOSS_WEIGHTS
 from keras_ctsdg.models import Discriminator, Generator
+from keras_ctsdg.models._frozen_layers import freeze_layers
+from keras_ctsdg.models._value_checks import check_finite_weights
 from keras_ctsdg.presets import from_preset
 from keras_ctsdg.presets.files import write_preset
 from keras_ctsdg.training import TrainingStep
+from keras_ctsdg.training.checked_data import check_data, plain_batch_errors
 from keras_ctsdg.training.data_adapter import (
     follow_epochs,
+    refuse_targets,
     validate_data,
     validate_evaluation_data,
 )
@@ -54,7 +59,8 @@ class CTSDG(TrainingStep):
         ratio.
 
     Raises:
-        ValueError: If an argument or a batch breaks a rule above.
+        ValueError: If an argument or a batch breaks a rule above, if there are `y` or
+            sample weights, or if a model fills or is saved with weights not finite.
 
     Example:
 
@@ -74,9 +80,9 @@ class CTSDG(TrainingStep):
     def __init__(
         self, generator, discriminator=None, edges="clean", sigma=2.0, **kwargs
     ):
-        _check_network("generator", generator, Generator)
+        check_instance("generator", generator, Generator)
         if discriminator is not None:
-            _check_network("discriminator", discriminator, Discriminator)
+            check_instance("discriminator", discriminator, Discriminator)
         kwargs.setdefault("dtype", generator.dtype_policy)
         kwargs.setdefault("name", "ctsdg")
         # An image in half precision would have other edges.
@@ -99,9 +105,7 @@ class CTSDG(TrainingStep):
             metrics.SampleCount(),
         ]
         self.arrange_in_memory(self.variables)
-        if not self.trainable:  # Which Keras set before there were any layers.
-            for layer in self.layers:
-                layer.trainable = False
+        freeze_layers(self)
         # Both networks are built. `compile` can then add the perceptual network.
         self.built = True
 
@@ -112,57 +116,94 @@ class CTSDG(TrainingStep):
 
     # === Training and evaluation ===
 
-    def fit(self, x=None, *args, validation_data=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        *args,
+        validation_data=None,
+        class_weight=None,
+        sample_weight=None,
+        **kwargs,
+    ):
+        refuse_targets(y=y, class_weight=class_weight, sample_weight=sample_weight)
         if isinstance(x, InpaintingDataset):
             x, kwargs = follow_epochs(x, kwargs)
-        x = validate_data(x)
-        if validation_data is not None:
-            validation_data = validate_evaluation_data(validation_data)
-        if self.compiled:
-            prepare_callbacks(kwargs.get("callbacks"), self)
-        return super().fit(x, *args, validation_data=validation_data, **kwargs)
+        with plain_batch_errors():
+            x = validate_data(x)
+            if validation_data is not None:
+                validation_data = validate_evaluation_data(validation_data)
+            if self.compiled:
+                prepare_callbacks(kwargs.get("callbacks"), self)
+            return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        **kwargs,
+    ):
+        refuse_targets(y=y, sample_weight=sample_weight)
         # `fit` passes its own `CallbackList`, and users pass a list of callbacks.
-        if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):
-            return super().evaluate(validate_evaluation_data(x), *args, **kwargs)
-        logs = super().evaluate(x, *args, **kwargs)
-        # A progress bar has no room for the metrics of every mask-ratio group.
-        return {k: v for k, v in logs.items() if not metrics.is_bin_or_count(k)}
+        in_fit = isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList)
+        with plain_batch_errors():
+            if not in_fit:
+                x = validate_evaluation_data(x)
+            logs = super().evaluate(x, y, batch_size, verbose, **kwargs)
+        if in_fit:
+            # A progress bar has no room for the metrics of every mask-ratio group.
+            logs = {k: v for k, v in logs.items() if not metrics.is_bin_or_count(k)}
+        return logs
 
     def predict(self, x, *args, **kwargs):
-        return super().predict(validate_evaluation_data(x), *args, **kwargs)
+        check_finite_weights(self.generator, "fill images")
+        with plain_batch_errors():
+            return super().predict(validate_evaluation_data(x), *args, **kwargs)
 
-    def train_on_batch(self, x, *args, **kwargs):
-        return super().train_on_batch(validate_data(x), *args, **kwargs)
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
+    ):
+        refuse_targets(y=y, sample_weight=sample_weight, class_weight=class_weight)
+        return super().train_on_batch(check_data(x), return_dict=return_dict)
 
-    def test_on_batch(self, x, *args, **kwargs):
-        return super().test_on_batch(validate_data(x), *args, **kwargs)
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        refuse_targets(y=y, sample_weight=sample_weight)
+        return super().test_on_batch(check_data(x), return_dict=return_dict)
 
     def predict_on_batch(self, x):
-        return super().predict_on_batch(validate_data(x))
+        filled = super().predict_on_batch(check_data(x))
+        if not np.isfinite(filled).all():
+            # Looking at all weights costs more than this.
+            check_finite_weights(self.generator, "fill images")
+        return filled
 
     # === Inpainting ===
 
     def inpaint(self, image, mask=None, **options):
         """Fill the holes in images of any kind and size, in their own pixels.
 
-        Everything outside the hole is returned bit for bit. The model need not be
-        compiled.
+        Everything outside the hole is returned bit for bit.
 
         Alpha: with a mask, alpha is kept, and the network sees the colors under
         transparent pixels. Without one, pixels that are transparent by at least
         `threshold` are the hole, and become opaque; all others keep their alpha.
 
         Args:
-            image: A path, a PIL image, an array `[H, W]`, `[H, W, 1]`, `[H, W, 3]`
-                or `[H, W, 4]` (uint8, uint16, or floats in [0, 1]), a batch of
-                arrays `[B, H, W, C]`, or a list of any of these. PIL images may be
-                of mode 1, L, LA, P, PA, RGB, RGBA, CMYK, YCbCr, HSV, I;16, or I
-                with 16 bits; of an animation, the first frame is filled. Floats in
-                the hole may be anything, NaN included.
+            image: A path, the bytes of a file, an open file, a PIL image, an array
+                `[H, W]`, `[H, W, 1]`, `[H, W, 3]` or `[H, W, 4]` (uint8, uint16,
+                other integers in [0, 255], or floats in [0, 1]), a batch of arrays
+                `[B, H, W, C]`, or a list of any of these. Tensors and nested lists
+                are taken as arrays. PIL images may be of mode 1, L, LA, P, PA, RGB,
+                RGBA, CMYK, YCbCr, HSV, I;16, or I with 16 bits. Of a file of several
+                frames the first is filled, with a warning. Floats in the hole may be
+                anything, NaN included.
             mask: An image of the same size, of any of these kinds, where white or 1
-                marks the hole; one for all images, or one for each. It is oriented
+                marks the hole, or a color on black, or an alpha; one for all images,
+                or one for each. What is unclear is refused; only a black mask has no
+                hole. `keras_ctsdg.data.mask_levels` has the rules. It is oriented
                 as the image is displayed, after its EXIF rotation; an array may also
                 follow the image's rows as stored. `None` takes the transparent
                 pixels of the image as the hole. Defaults to `None`.
@@ -173,14 +214,16 @@ class CTSDG(TrainingStep):
         Returns:
             The filled images in the form they were passed: list, batch or single;
             arrays of the same shape and dtype, PIL images of the same mode and size;
-            for a path, a PIL image. Palettes keep their colors, and the hole gets the
-            nearest of them. `info` holds EXIF and color profile: pass
-            `exif=result.info.get("exif")` to `save`. For a mask without a hole there
-            is a warning, and the image is returned unchanged.
+            for a path or bytes, a PIL image, or a `keras_ctsdg.inpainting.Image16`
+            where Pillow would drop bits of the file; for tensors and nested lists,
+            arrays. Palettes keep their colors, and the hole gets the nearest of them.
+            `keras_ctsdg.inpainting.save_image` writes it as the file was encoded. For a
+            mask without a hole there is a warning; the image is returned unchanged.
 
         Raises:
             ValueError: Before any work, if an argument breaks a rule above, a file
-                cannot be read, sizes differ, a mask covers the whole image, values
+                cannot be read, sizes differ, a mask is unclear or covers the whole
+                image, values
                 outside the hole are not in [0, 1], or `strategy` needs more than
                 `memory_limit`.
 
@@ -188,20 +231,17 @@ class CTSDG(TrainingStep):
 
         ```python
         filled = model.inpaint("photo.jpg", "mask.png", dilate=4)
-        filled.save("filled.jpg", quality=95, exif=filled.info.get("exif"))
+        keras_ctsdg.inpainting.save_image(filled, "filled.jpg", like="photo.jpg")
         ```
         """
-        return inpaint(self, image, mask, InpaintOptions(**options))
+        options = InpaintOptions(**options)
+        check_finite_weights(self.generator, "fill images")
+        return inpaint(self, image, mask, options)
 
     # === Export, presets and config ===
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
-        """Refuse to export, which is not supported yet.
-
-        Raises:
-            NotImplementedError: Always. `save` and `save_to_preset` write models for
-                Keras on every backend.
-        """
+        """Refuse to export, which is not supported yet."""
         raise NotImplementedError(
             "A `keras_ctsdg.CTSDG` cannot be exported yet. Write it by `save` or "
             "`save_to_preset`, and load it with this package. "
@@ -215,8 +255,8 @@ class CTSDG(TrainingStep):
     ):
         """Write the networks to a folder, for `keras_ctsdg.from_preset`.
 
-        The folder holds Keras' own files of a model, and a model card. It does not
-        hold the optimizers of a training, for which there is `save`.
+        The folder holds Keras' own files of a model and a model card, but not the
+        optimizers of a training, for which there is `save`.
 
         Args:
             folder: Path of the folder. It must not exist yet, or be empty.
@@ -258,11 +298,3 @@ class CTSDG(TrainingStep):
             for key in ("generator", "discriminator")
         }
         return cls(**{**config, **networks})
-
-
-def _check_network(name, network, kind):
-    if not isinstance(network, kind):
-        raise ValueError(
-            f"`{name}` must be a `keras_ctsdg.models.{kind.__qualname__}`. "
-            f"Received: {name}={network} of type {type(network).__name__}"
-        )

@@ -7,6 +7,8 @@ inputs. Terms with a cross-entropy take logits, not the output of a sigmoid. A m
 
 from keras import ops
 
+from keras_ctsdg.conventions import composite
+
 # The paper's weights of the terms in the generator's loss.
 LOSS_WEIGHTS = {
     "hole": 60.0,
@@ -119,6 +121,30 @@ def style_loss(features, target_grams):
         Float32 scalar tensor, the sum over the levels.
     """
     return _sum_over_levels(map(gram_matrix, features), target_grams)
+
+
+def perceptual_terms(network, output, target, mask):
+    """Compute perceptual and style loss, each summed over output and composite.
+
+    Args:
+        network: Callable that maps images `[B, H, W, 3]` in [-1, 1] to a list of
+            features, such as `keras_ctsdg.models.VGG16Features`.
+        output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's output.
+        target: Tensor `[B, H, W, 3]` in [-1, 1], the original image.
+        mask: Tensor `[B, H, W, 1]` in [0, 1], where 1 marks the hole.
+
+    Returns:
+        Dict of the float32 scalar tensors `perceptual` and `style`.
+    """
+    features = network(ops.concatenate([output, composite(output, target, mask)]))
+    halves = zip(*(ops.split(level, 2) for level in features), strict=True)
+    target_features = network(target)
+    target_grams = [gram_matrix(level) for level in target_features]
+    terms = {"perceptual": 0.0, "style": 0.0}
+    for half in halves:
+        terms["perceptual"] += perceptual_loss(half, target_features)
+        terms["style"] += style_loss(half, target_grams)
+    return terms
 
 
 def adversarial_loss(patch_logits, edge_logits, edge):

@@ -133,7 +133,9 @@ class _ByMaskRatio(keras.metrics.Metric):
     def __init__(self, name=None, dtype="float32"):
         super().__init__(name=name or self.default_name, dtype=dtype)
         size = (len(MASK_RATIO_BINS) + 2,)
-        self.mean = self.add_variable(size, "zeros", "float32", name="mean")
+        # All are sums, because Keras adds up the variables of several replicas.
+        self.total = self.add_variable(size, "zeros", "float32", name="total")
+        self.rounding = self.add_variable(size, "zeros", "float32", name="rounding")
         self.count = self.add_variable(size, "zeros", "float32", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None, *, mask=None):
@@ -142,49 +144,46 @@ class _ByMaskRatio(keras.metrics.Metric):
         Args:
             y_true: Tensor `[B, H, W, C]` in [0, 1], the targets.
             y_pred: Tensor of the same shape, the filled images.
-            sample_weight: Tensor `[B]`, the weight of each sample. Defaults to
-                `None`, a weight of 1 for each.
+            sample_weight: Tensor `[B]` or `[B, 1]`, the weight of each sample, or a
+                scalar for all. Defaults to `None`, a weight of 1 for each.
             mask: Tensor `[B, H, W, 1]` in [0, 1], where 1 marks the hole. Without it,
                 samples count overall and in no bin. Defaults to `None`.
         """
         value = self.quantity(y_true, y_pred)[:, None]
         weights = self._bin_members(value, mask)
         if sample_weight is not None:
-            weights *= ops.cast(ops.reshape(sample_weight, (-1, 1)), "float32")
+            sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+            # Weights of another shape, such as one per pixel, are an error here.
+            weights *= ops.broadcast_to(sample_weight, ops.shape(value)[:1])[:, None]
         # Without `where`, an infinite value times 0 would be NaN.
-        total = ops.sum(ops.where(weights > 0, weights * value, 0.0), axis=0)
-        added = ops.sum(weights, axis=0)
-        mean, count = self.mean.value, self.count.value + added
-        # A running mean, because a sum over a whole dataset would lose digits.
-        step = (total - added * mean) / ops.maximum(count, 1e-12)
-        is_updated = ops.logical_and(ops.isfinite(mean), added > 0)
-        self.mean.assign(ops.where(is_updated, mean + step, mean))
-        self.count.assign(count)
+        added = ops.sum(ops.where(weights > 0, weights * value, 0.0), axis=0)
+        before = self.total.value
+        total = before + added
+        # What float32 rounds off in this sum, or a long one would lose digits.
+        part = total - before
+        rounding = (before - (total - part)) + (added - part)
+        rounding = ops.where(ops.isfinite(total), rounding, 0.0)
+        self.total.assign(total)
+        self.rounding.assign(self.rounding.value + rounding)
+        self.count.assign(self.count.value + ops.sum(weights, axis=0))
 
     def _bin_members(self, value, mask):
-        """Return 1 where a sample is in a bin, else 0: `[B, bins + 2]`.
-
-        The first column stands for all samples, the last for those beyond the bins.
-        """
+        """Return 1 where a sample is in a bin, else 0: `[B, bins + 2]`."""
+        # The first column stands for all samples, the last for those beyond the bins.
         one = ops.ones_like(value)
         if mask is None:
-            return ops.concatenate(
-                [one, ops.repeat(0 * one, len(MASK_RATIO_BINS) + 1, axis=1)], axis=1
-            )
+            return ops.concatenate([one] + [0 * one] * (len(MASK_RATIO_BINS) + 1), 1)
         ratio = mask_ratio(mask)[:, None]
-        above = [
-            ops.cast(ratio > limit, "float32") for limit in MASK_RATIO_BINS.values()
-        ]
+        above = [ops.cast(ratio > x, "float32") for x in MASK_RATIO_BINS.values()]
         bounds = [one, *above, 0 * one]
         inside = [low - high for low, high in itertools.pairwise(bounds)]
         return ops.concatenate([one, *inside], axis=1)
 
     def result(self):
-        """Return a dict of scalars: the mean over all samples and over each bin.
-
-        A mean is NaN where there are no samples.
-        """
-        means = ops.where(self.count.value > 0, self.mean.value, np.nan)
+        """Return a dict of means, which are NaN where there are no samples."""
+        count = self.count.value
+        total = self.total.value + self.rounding.value
+        means = ops.where(count > 0, total / ops.maximum(count, 1e-12), np.nan)
         return self._named(means, list(MASK_RATIO_BINS))
 
     def _named(self, values, bins):

@@ -5,11 +5,17 @@ import weakref
 
 import keras
 import numpy as np
+import pytest
 
 NETWORK_INPUTS = ("image", "gray", "edge", "mask")
 # TensorFlow takes 20 seconds to trace a training step, and 3 to run one eagerly.
 # Tests that are not about tracing say `run_eagerly=EAGER_ON_TENSORFLOW`.
 EAGER_ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+def slow_if(condition):
+    """Return a decorator that marks a test as slow, or leaves it as it is."""
+    return pytest.mark.slow if condition else lambda test: test
 
 
 def random_batch(size=1, height=128, width=128, seed=0):

@@ -32,14 +32,14 @@ print(json.dumps([{k: float(v) for k, v in step.items()} for step in logs]))
 """
 
 TRAIN = """
-import sys, warnings
+import sys
 import keras_ctsdg
-from keras_ctsdg.models import Discriminator, Generator, VGG16Features
+from keras_ctsdg.models import VGG16Features
 assert "tensorflow" not in sys.modules, "import keras_ctsdg"
 from tests.common import random_batch
-model = keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4))
-model.compile(perceptual_network=VGG16Features(weights=None))
-model.fit(random_batch(), verbose=0)
+from tests.training.common import make_model
+VGG16Features(weights=None)
+make_model().fit(random_batch(2), verbose=0)
 assert "tensorflow" not in sys.modules, "a training step"
 """
 
@@ -69,6 +69,8 @@ def saved(tmp_path_factory):
     return folder, prediction, slots, steps
 
 
+# `test_generations.py` trains a file of each backend in the quick run.
+@pytest.mark.slow
 def test_training_resumes_on_the_next_backend(saved):
     folder, prediction, slots, steps = saved
     backend = NEXT_BACKEND[keras.backend.backend()]

@@ -1,7 +1,6 @@
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 import torch
@@ -25,8 +24,16 @@ def test_data_benchmark_runs():
         assert name in result.stdout
 
 
-def test_network_benchmark_runs():
-    contestants = ["literal", keras.backend.backend()]
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "torch",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("jax", "tensorflow")),
+    ],
+)
+def test_network_benchmark_runs(backend):
+    contestants = ["literal", backend]
     result = subprocess.run(
         [sys.executable, "benchmarks/run.py", "--tasks", "inference", "--sizes", "128"]
         + ["--policies", "float32", "--rounds", "1", "--contestants", *contestants],
@@ -72,6 +79,7 @@ def literal_inputs(numbers):
     return (*tensors[:3], 1 - tensors[3])
 
 
+@pytest.mark.slow
 @pytest.mark.backend_independent
 def test_literal_is_the_original(originals):
     """The literal rendition computes the numbers of the original."""

@@ -18,7 +18,8 @@ def test_positive_integers_are_returned_as_ints(value):
     "value", [0, -1, 2.5, 0.5, float("nan"), float("inf"), "3", None, True, [4], 1j]
 )
 def test_other_values_are_refused(value):
-    with pytest.raises(ValueError, match="`size` must be positive .*Received: size="):
+    message = "`size` must be a positive integer. Received: size="
+    with pytest.raises(ValueError, match=message):
         check_positive("size", value)
 
 

@@ -144,6 +144,7 @@ def test_authors_file_is_converted_to_a_preset(states, expected, home, tmp_path)
     assert len(record["source"]["sha256"]) == 64
 
 
+@pytest.mark.backend_independent
 def test_bare_state_dict_becomes_a_generator(states, expected, tmp_path):
     source = write_torch(tmp_path / "bare.pt", **states["generator"])
     model = keras_ctsdg.from_preset(convert_checkpoint(source, tmp_path / "bare"))
@@ -152,6 +153,7 @@ def test_bare_state_dict_becomes_a_generator(states, expected, tmp_path):
     assert "step" not in record_of(tmp_path / "bare")
 
 
+@pytest.mark.backend_independent
 def test_mindspore_files_become_a_preset(states, expected, tmp_path):
     source = write_ckpt(tmp_path, states)
     model = keras_ctsdg.from_preset(convert_checkpoint(source, tmp_path / "port"))

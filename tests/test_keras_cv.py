@@ -11,7 +11,7 @@ from PIL import Image
 import keras_ctsdg
 from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.models import Discriminator, Generator, VGG16Features
-from tests.common import EAGER_ON_TENSORFLOW, assert_close
+from tests.common import EAGER_ON_TENSORFLOW, assert_close, slow_if
 
 keras_cv = pytest.importorskip("keras_cv", reason="the extra `cv` is not installed")
 
@@ -62,6 +62,8 @@ def test_vgg16_sees_images_in_0_to_1(backbone):
         assert_close(feature, keras.ops.convert_to_numpy(value), atol=1e-5)
 
 
+# Where the step is compiled, VGG16 takes a minute.
+@slow_if(keras.backend.backend() != "tensorflow")
 def test_fit_with_augmentation_and_perceptual_network(folder, backbone):
     model = keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4))
     model.compile(

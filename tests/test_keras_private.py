@@ -15,10 +15,9 @@ from keras import layers, ops
 
 from keras_ctsdg import _keras_private
 from keras_ctsdg.models._memory_efficient import MemoryEfficientFunctional, run_graph
-from tests.common import assert_close, make_feature_counter, to_numpy
+from tests.common import assert_close, make_feature_counter
 
 BACKEND = keras.backend.backend()
-on_jax = pytest.mark.skipif(BACKEND != "jax", reason="concerns the JAX trainer")
 on_torch = pytest.mark.skipif(BACKEND != "torch", reason="concerns PyTorch's trees")
 
 # === Graphs of functional models ===
@@ -194,77 +193,6 @@ def test_cycles_are_not_collected_under_torch_compile(collections, monkeypatch):
     two_layer_model().predict_on_batch(np.ones((1, 4), "float32"))
     _keras_private.collect_cycles()
     assert collections == []
-
-
-# === Variables on JAX ===
-
-
-class FailingDataset(keras.utils.PyDataset):
-    """Four batches, of which one raises an error."""
-
-    def __init__(self, failing):
-        super().__init__()
-        self.failing = failing
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        if index == self.failing:
-            raise RuntimeError("no batch")
-        return np.ones((2, 3), "float32"), np.ones((2, 1), "float32")
-
-
-@pytest.fixture
-def trained_model():
-    model = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
-    model.compile("sgd", "mse")
-    model.evaluate(FailingDataset(None), verbose=0)
-    return model
-
-
-@on_jax
-@pytest.mark.parametrize("method", ["evaluate", "predict"])
-def test_keras_loses_variables_on_an_error(trained_model, method):
-    with pytest.raises(RuntimeError, match="no batch"):
-        getattr(trained_model, method)(FailingDataset(0), verbose=0)
-    assert trained_model.weights[0]._value is None, (
-        "Keras now keeps the variables: `restore_jax_variables` is not needed"
-    )
-
-
-@on_jax
-@pytest.mark.parametrize("failing", [0, 2])
-@pytest.mark.parametrize("method", ["evaluate", "predict"])
-def test_variables_are_restored_after_an_error(trained_model, method, failing):
-    expected = trained_model.get_weights()
-    with (
-        pytest.raises(RuntimeError, match="no batch"),
-        _keras_private.restore_jax_variables(trained_model),
-    ):
-        getattr(trained_model, method)(FailingDataset(failing), verbose=0)
-    for value, old in zip(trained_model.get_weights(), expected, strict=True):
-        np.testing.assert_array_equal(value, old)
-    assert np.isfinite(trained_model.evaluate(FailingDataset(None), verbose=0))
-
-
-@on_jax
-def test_an_error_does_not_bring_back_the_values_of_an_earlier_one(trained_model):
-    for failing, value in ((2, 1.0), (0, 2.0)):
-        trained_model.set_weights([np.full((3, 1), value), np.full(1, value)])
-        with (
-            pytest.raises(RuntimeError, match="no batch"),
-            _keras_private.restore_jax_variables(trained_model),
-        ):
-            trained_model.predict(FailingDataset(failing), verbose=0)
-        assert to_numpy(trained_model.weights[0].value)[0, 0] == value
-
-
-@on_jax
-def test_fit_keeps_variables_after_an_error(trained_model):
-    with pytest.raises(RuntimeError, match="no batch"):
-        trained_model.fit(FailingDataset(0), verbose=0)
-    assert np.isfinite(trained_model.get_weights()[0]).all()
 
 
 # === Saved optimizers ===

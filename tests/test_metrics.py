@@ -72,8 +72,8 @@ def compute_results(samples, batch_size):
 
 def test_bins_do_not_depend_on_the_batch_size(samples):
     results = compute_results(samples, 6)
-    for batch_size in (1, 4):
-        assert compute_results(samples, batch_size) == pytest.approx(results, rel=1e-5)
+    # A batch of four and a partial one of two.
+    assert compute_results(samples, 4) == pytest.approx(results, rel=1e-5)
     bins = {"": range(6), "_0_20": (0, 5), "_20_40": (1, 2), "_40_60": (3,)}
     for suffix, members in bins.items():
         assert results[f"samples{suffix}"] == len(members)
@@ -127,6 +127,34 @@ def test_without_masks_and_with_weights(samples):
     expected = np.average(expected, weights=[1, 3])
     assert results["mae"] == pytest.approx(expected, rel=1e-5)
     assert np.isnan(results["mae_0_20"])
+
+
+def test_variables_of_replicas_add_up(samples):
+    targets, images, masks = samples
+    whole, *parts = (PSNR() for _ in range(3))
+    whole.update_state(targets, images, mask=masks)
+    # The second replica has fewer samples.
+    for metric, part in zip(parts, (slice(4), slice(4, 6)), strict=True):
+        metric.update_state(targets[part], images[part], mask=masks[part])
+    for variable, *others in zip(*(x.variables for x in parts), strict=True):
+        variable.assign(variable.value + others[0].value)
+    results, expected = (
+        {name: float(to_numpy(x)) for name, x in metric.result().items()}
+        for metric in (parts[0], whole)
+    )
+    assert results == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 16, 1), (2, 16), (3,)])
+def test_there_is_one_weight_per_sample(shape):
+    for size in (1, 2):
+        images = np.zeros((size, 16, 16, 3), "float32")
+        with pytest.raises(Exception, match="(?i)shape|size|broadcast|dimension"):
+            PSNR().update_state(images, images, sample_weight=np.ones(shape))
+    metric = SampleCount()
+    metric.update_state(images, images, sample_weight=np.ones((2, 1)))
+    metric.update_state(images, images, sample_weight=0.5)
+    assert to_numpy(metric.result()["samples"]) == 3
 
 
 def errors_of_1_and_0():

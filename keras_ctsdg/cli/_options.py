@@ -11,7 +11,8 @@ def options_from(dataclass, *names):
     """Give a command one option for each field of a dataclass.
 
     The command takes them as `**options`. Types, defaults, help texts (`help` in the
-    fields' metadata) and limits (such as `min`) come from the dataclass.
+    fields' metadata), limits (such as `min`) and a `name` other than the field's come
+    from the dataclass.
 
     Args:
         dataclass: Dataclass whose fields all have defaults.
@@ -50,6 +51,10 @@ def options_from(dataclass, *names):
 
 def _annotate(field):
     """Return a field's type with its `typer.Option`."""
-    # Named explicitly, a flag gets no second form that starts with `--no-`.
-    names = [f"--{field.name.replace('_', '-')}"] if field.type is bool else []
-    return Annotated[field.type, typer.Option(*names, **field.metadata)]
+    metadata = dict(field.metadata)
+    name = metadata.pop("name", None)
+    if field.type is bool:
+        # Named explicitly, a flag gets no second form that starts with `--no-`.
+        name = f"--{field.name.replace('_', '-')}"
+    names = [] if name is None else [name]
+    return Annotated[field.type, typer.Option(*names, **metadata)]

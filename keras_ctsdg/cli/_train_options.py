@@ -94,15 +94,26 @@ class TrainOptions:
         "losses.",
     )
 
-    filters: int = _model(64, "Width of the networks; the paper's is 64.", min=4)
-    upsampling: Upsampling = _model(
-        Upsampling.HALF_PIXEL, "Alignment of bilinear upsampling."
+    from_preset: str | None = _model(
+        None,
+        "Preset whose weights the training starts from: a name, a folder, a `.keras` "
+        "file or a hub's handle. It decides the next four options.",
+        name="--from",
     )
-    edges: Edges = _model(
-        Edges.CLEAN,
-        "`wrapped` computes gray and edges as the original implementations do.",
+    filters: int | None = _model(
+        None, "Width of the networks. By default the paper's, 64.", min=4
     )
-    sigma: float = _model(2.0, "Standard deviation of Canny's Gaussian in pixels.")
+    upsampling: Upsampling | None = _model(
+        None, "Alignment of bilinear upsampling. By default half_pixel."
+    )
+    edges: Edges | None = _model(
+        None,
+        "`wrapped` computes gray and edges as the original implementations do. By "
+        "default clean.",
+    )
+    sigma: float | None = _model(
+        None, "Standard deviation of Canny's Gaussian in pixels. By default 2."
+    )
     edges_on_device: bool = _model(
         False, "Compute gray and edges in the model, not in the workers."
     )

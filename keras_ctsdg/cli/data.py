@@ -1,8 +1,9 @@
 from keras_ctsdg import data
 from keras_ctsdg.conventions import SIZE_MULTIPLE
+from keras_ctsdg.data.pairs import open_images_and_masks
 
 
-def open_dataset(images, masks, celeba, split, **kwargs):
+def open_dataset(images, masks, celeba, split, passed_over, **kwargs):
     """Open the data set that a command's options name.
 
     Args:
@@ -11,6 +12,7 @@ def open_dataset(images, masks, celeba, split, **kwargs):
             or `None`.
         celeba: Path that `--celeba` names, instead of both, or `None`.
         split: Str, the split of CelebA.
+        passed_over: List of paths of folders that hold other images, such as results.
         **kwargs: Arguments of `keras_ctsdg.data.InpaintingDataset`.
 
     Returns:
@@ -34,4 +36,5 @@ def open_dataset(images, masks, celeba, split, **kwargs):
         return data.celeba(celeba, split, **kwargs)
     if images is None:
         raise ValueError("Pass --images or --celeba. Received: neither")
+    images, masks = open_images_and_masks(images, masks, passed_over)
     return data.InpaintingDataset(images, masks, **kwargs)

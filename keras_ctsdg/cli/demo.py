@@ -25,7 +25,12 @@ def demo(
         bool, typer.Option("--open/--no-open", help="Open the demo in the browser.")
     ] = True,
     max_upload_mb: Annotated[
-        int, typer.Option(min=1, help="Megabytes of the largest accepted file.")
+        int,
+        typer.Option(
+            min=1,
+            help="Megabytes of the largest accepted file; all together may take ten "
+            "times that.",
+        ),
     ] = 50,
     max_megapixels: Annotated[
         float, typer.Option(min=0.1, help="Megapixels of the largest accepted image.")

@@ -54,6 +54,7 @@ def evaluate(
         write_results,
     )
 
+    out = out.expanduser()
     check_writable_folder("--out", out)
     loaded = from_preset(model, with_discriminator=False)
     dataset = open_dataset(
@@ -61,6 +62,7 @@ def evaluate(
         masks,
         celeba,
         split,
+        [out],
         batch_size=batch_size,
         image_size=image_size,
         edges=loaded.edges,

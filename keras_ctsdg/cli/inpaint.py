@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -9,17 +9,22 @@ from rich.progress import track
 from keras_ctsdg import from_preset
 from keras_ctsdg.cli._console import error_console, print_line
 from keras_ctsdg.cli._options import options_from
-from keras_ctsdg.inpainting import InpaintOptions
+from keras_ctsdg.data.listing import summarize_not_taken
+from keras_ctsdg.inpainting import FileOptions, InpaintOptions
 from keras_ctsdg.inpainting.batch import InpaintBatch
 
 
 @options_from(InpaintOptions)
+@options_from(FileOptions)
 def inpaint(
     model: Annotated[
         str, typer.Argument(help="A preset's name or folder, or a `.keras` file.")
     ],
     images: Annotated[
-        Path, typer.Option("--images", "--image", help="An image, or a folder.")
+        Path,
+        typer.Option(
+            "--images", "--image", help="An image, a folder, or a pattern in quotes."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="File for one image, folder for a folder.")],
     masks: Annotated[
@@ -27,8 +32,8 @@ def inpaint(
         typer.Option(
             "--masks",
             "--mask",
-            help="White marks the hole: one mask for all images, or a folder in which "
-            "masks have the names of their images.",
+            help="White marks the hole: one mask for all images, or a folder or zip in "
+            "which masks have the names of their images.",
         ),
     ] = None,
     alpha: Annotated[
@@ -44,13 +49,15 @@ def inpaint(
 ):
     """Fill the holes in an image, or in all images of a folder.
 
-    Results keep name, format, EXIF and color profile; JPEGs are written at quality
-    95. A result appears under its name only when it is complete. Run again, the same
-    command continues with the missing files; --overwrite starts from the beginning.
-    Files that cannot be used are reported at the end, with exit code 1.
+    Results keep name, format and metadata. Formats without loss keep every pixel
+    outside the holes bit for bit; JPEG, AVIF and lossy WebP are encoded again, as the
+    image was. A result appears under its name only when it is complete. Run again, the
+    same command continues with the missing files; --overwrite starts from the
+    beginning. Files that cannot be used are reported at the end, with exit code 1.
     """
+    files = FileOptions(**{x.name: options.pop(x.name) for x in fields(FileOptions)})
     options = InpaintOptions(**options)
-    batch = InpaintBatch(images, masks, out, alpha, overwrite)
+    batch = InpaintBatch(images, masks, out, alpha, overwrite, files)
 
     def progress(steps):
         total = len(batch.pending)
@@ -81,6 +88,11 @@ def _print_report(report, out):
         f"{len(report.unchanged)}. Skipped because they exist: {len(report.skipped)}. "
         f"Failed: {len(report.failed)}."
     )
-    for name, reason in report.failed.items():
+    for name, reason in (report.failed | report.notes).items():
         print_line(f"  {name}: {reason}")
-    print_line(f"Written to {out}")
+    if report.not_taken:
+        print_line(f"Not taken: {summarize_not_taken(report.not_taken)}")
+    if report.filled or report.unchanged:
+        print_line(f"Written to {out}")
+    else:
+        print_line("Nothing was written.")

@@ -1,17 +1,28 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import keras
 import typer
 
-from keras_ctsdg import CTSDG, callbacks, data, models
+from keras_ctsdg import CTSDG, callbacks, data, from_preset, models
 from keras_ctsdg._checks import check_writable_folder
 from keras_ctsdg.cli._console import error_console, print_line
 from keras_ctsdg.cli._options import options_from
 from keras_ctsdg.cli._train_options import CropChoice, TrainOptions
 from keras_ctsdg.cli.data import open_dataset
+from keras_ctsdg.conventions import Edges, Upsampling
+from keras_ctsdg.data.pairs import open_images_and_masks
 from keras_ctsdg.training.optimizer import get_optimizer
 from keras_ctsdg.training.verbosity import resolve_verbosity
+
+# Of a training that starts from random weights.
+NETWORK_DEFAULTS = {
+    "filters": 64,
+    "upsampling": Upsampling.HALF_PIXEL,
+    "edges": Edges.CLEAN,
+    "sigma": 2.0,
+}
 
 
 @options_from(TrainOptions)
@@ -26,9 +37,10 @@ def train(
 
     Writes model.keras, history.csv and, after each epoch, a grid of samples. Run
     again after an interruption, the same command continues from the last complete
-    epoch. Without --masks, masks are random.
+    epoch. Without --masks, masks are random. With --from, the training goes on from
+    the weights of a preset, the discriminator's too where it has one.
     """
-    options = TrainOptions(**options)
+    options, out = TrainOptions(**options), out.expanduser()
     _check_output(out, overwrite)
     _check_validation(options)
     first_stage, epochs = _count_epochs(options)
@@ -36,8 +48,9 @@ def train(
     # First, because what is wrong with its file should be known at once.
     vgg = None if options.vgg == "none" else models.VGG16Features(options.vgg)
     keras.utils.set_random_seed(options.seed)
-    dataset, validation = _open_datasets(options)
-    model = _make_model(options, vgg)
+    preset, options = _load_preset(options)
+    dataset, validation = _open_datasets(options, out)
+    model = _make_model(options, vgg, preset)
     print_line(
         f"{first_stage} epochs of {options.steps_per_epoch} steps, then "
         f"{epochs - first_stage} of fine-tuning; {len(dataset.images)} images, "
@@ -106,7 +119,31 @@ def _count_epochs(options):
     return first_stage, epochs
 
 
-def _open_datasets(options):
+def _load_preset(options):
+    """Return the model of --from or `None`, and the options with what it decides."""
+    if options.from_preset is None:
+        preset, decided = None, NETWORK_DEFAULTS
+    else:
+        preset = from_preset(options.from_preset, dtype=options.policy)
+        decided = {
+            "filters": preset.generator.filters,
+            "upsampling": Upsampling(preset.generator.upsampling),
+            "edges": Edges(preset.edges),
+            "sigma": preset.sigma,
+        }
+    given = {name: getattr(options, name) for name in decided}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        if preset is not None and value != decided[name]:
+            raise ValueError(
+                f"--{name} must be left out with --from, whose networks have "
+                f"{decided[name]}. Received: --{name} {value} "
+                f"--from {options.from_preset}"
+            )
+    return preset, replace(options, **(decided | given))
+
+
+def _open_datasets(options, out):
     """Return the training data and the validation data, which may be `None`."""
     shared = {
         "batch_size": options.batch_size,
@@ -128,6 +165,7 @@ def _open_datasets(options):
         masks,
         options.celeba,
         "train",
+        [out, *filter(None, (options.validation_images, options.validation_masks))],
         crop=None if is_whole else options.crop,
         horizontal_flip=options.horizontal_flip,
         steps_per_epoch=options.steps_per_epoch,
@@ -141,17 +179,22 @@ def _open_datasets(options):
     if options.validation_images is None:
         return training, None
     masks = options.validation_masks or random_masks
-    return training, data.InpaintingDataset(options.validation_images, masks, **shared)
+    images, masks = open_images_and_masks(options.validation_images, masks, [out])
+    return training, data.InpaintingDataset(images, masks, **shared)
 
 
-def _make_model(options, vgg):
-    """Return a compiled `keras_ctsdg.CTSDG`."""
-    model = CTSDG(
-        models.Generator(filters=options.filters, upsampling=options.upsampling),
-        models.Discriminator(filters=options.filters),
-        edges=options.edges,
-        sigma=options.sigma,
-    )
+def _make_model(options, vgg, preset):
+    """Return a compiled `keras_ctsdg.CTSDG`, with the networks of a preset if any."""
+    if preset is None:
+        generator = models.Generator(
+            filters=options.filters, upsampling=options.upsampling
+        )
+        discriminator = None
+    else:
+        generator, discriminator = preset.generator, preset.discriminator
+    if discriminator is None:
+        discriminator = models.Discriminator(filters=options.filters)
+    model = CTSDG(generator, discriminator, edges=options.edges, sigma=options.sigma)
     discriminator_learning_rate = options.discriminator_learning_rate
     if discriminator_learning_rate is None:
         discriminator_learning_rate = options.learning_rate / 10

@@ -5,6 +5,8 @@ import inspect
 import keras
 import numpy as np
 
+LEVELS = 255
+
 
 def as_seeded_augment(augment, use_multiprocessing=False):
     """Return an augmentation of any kind as a callable of `(image, rng)`.
@@ -47,10 +49,11 @@ def apply_augment(augment, image, rng):
         rng: `numpy.random.Generator`.
 
     Returns:
-        Float32 array of the same shape, clipped to [0, 255].
+        Float32 array of the same shape. What exceeds [0, 255] by at most 255, as
+        noise and contrast do, is clipped.
 
     Raises:
-        ValueError: If `augment` changes the shape.
+        ValueError: If `augment` changes the shape or the range, or returns NaN.
     """
     result = np.asarray(augment(image, rng), "float32")
     if result.shape != image.shape:
@@ -58,7 +61,22 @@ def apply_augment(augment, image, rng):
             f"`augment` must return an image of the same shape, {image.shape}. "
             f"Received: {result.shape}"
         )
-    return np.clip(result, 0, 255)
+    low, high = result.min(), result.max()
+    # Comparisons with NaN are false.
+    is_usable = low >= -LEVELS and high <= 2 * LEVELS
+    if not is_usable or _is_scaled(result, image):
+        raise ValueError(
+            "`augment` must return an image in [0, 255], without NaN. "
+            f"Received: values from {low:g} to {high:g}, for an image with values "
+            f"from {image.min():g} to {image.max():g}"
+        )
+    return np.clip(result, 0, LEVELS)
+
+
+def _is_scaled(result, image):
+    """Whether an image of levels has become one in [-1, 1] or [0, 1]."""
+    is_small = np.abs(result).max() <= 1 < image.max()
+    return is_small and (result != np.rint(result)).any()
 
 
 def _takes_rng(function):

@@ -12,8 +12,9 @@ from keras_ctsdg.data._skipped_files import OnError, SkippedFiles
 from keras_ctsdg.data.augment import apply_augment, as_seeded_augment
 from keras_ctsdg.data.crop import Crop, crop_and_resize
 from keras_ctsdg.data.edges import gray_and_edge
-from keras_ctsdg.data.images import ImageError, ImageFiles
-from keras_ctsdg.data.masks import MaskFiles, RandomIrregularMasks
+from keras_ctsdg.data.images import ImageError
+from keras_ctsdg.data.masks import RandomIrregularMasks
+from keras_ctsdg.data.pairs import open_images_and_masks
 
 
 class InpaintingDataset(keras.utils.PyDataset):
@@ -24,12 +25,15 @@ class InpaintingDataset(keras.utils.PyDataset):
 
     Args:
         images: Images of any size: path of a folder (searched to any depth), of a
-            zip (read in place) or of an image; or a list of paths, PIL images or
-            arrays `[H, W, 3]` (uint8, or floats in [0, 1]). They are rotated as
-            their EXIF says; gray, palette, CMYK and 16-bit ones become RGB,
+            zip (read in place) or of an image, or a pattern such as
+            `"photos/*.jpg"`; or a list of paths, PIL images, bytes or arrays
+            `[H, W, 3]` (integers in [0, 255], or floats in [0, 1]). They are rotated
+            as their EXIF says; gray, palette, CMYK and 16-bit ones become RGB,
             transparent pixels become white, and of an animation the first frame
-            is used.
-        masks: The same kinds of sources, where white marks the hole; or a
+            is used. Files that seem to be images but cannot be opened are named in
+            a warning.
+        masks: The same kinds of sources, where white marks the hole; the folder of
+            the images, if it holds `a_mask001.png` beside `a.png`; or a
             `keras_ctsdg.data.RandomIrregularMasks`, which `None` stands for.
             Defaults to `None`.
         batch_size: Int. Defaults to `6`, as in the paper.
@@ -54,9 +58,9 @@ class InpaintingDataset(keras.utils.PyDataset):
         augment: Keras layer, or callable of an image or of `(image, rng)`: a float32
             array `[H, W, 3]` in [0, 255] and a `numpy.random.Generator` that belongs
             to the epoch and the index of the sample. It returns an image of the same
-            shape and range. Edges are computed afterwards. Layers of KerasCV use
-            TensorFlow's own random numbers, which `seed` does not determine. Defaults
-            to `None`.
+            shape and range; overshoots are clipped. Edges are computed afterwards.
+            Layers of KerasCV use TensorFlow's own random numbers, which `seed` does
+            not determine. Defaults to `None`.
         steps_per_epoch: Int, the number of batches in an epoch. Defaults to `None`:
             each image once. The argument of `fit` with that name overrides it, but
             with `shuffle=False` continues where the epoch before stopped.
@@ -127,12 +131,9 @@ class InpaintingDataset(keras.utils.PyDataset):
         self.steps_per_epoch = steps_per_epoch
         self.drop_remainder = drop_remainder
         self.seed = check_seed(seed)
-        self.images = images if isinstance(images, ImageFiles) else ImageFiles(images)
-        if masks is None:
-            masks = RandomIrregularMasks(seed=seed)
-        self._random_masks = isinstance(masks, RandomIrregularMasks)
-        is_source = not isinstance(masks, (RandomIrregularMasks, MaskFiles))
-        self.masks: Any = MaskFiles(masks) if is_source else masks
+        self.images, masks = open_images_and_masks(images, masks)
+        self._random_masks = masks is None or isinstance(masks, RandomIrregularMasks)
+        self.masks: Any = RandomIrregularMasks(seed=seed) if masks is None else masks
         self.epoch = 0
         self.skipped = SkippedFiles()
         self._permutations = {}

@@ -1,27 +1,41 @@
-import os
-
 import numpy as np
 from PIL import Image, ImageDraw
 
 from keras_ctsdg.data._checks import check_seed
+from keras_ctsdg.data.arrays import is_array, to_array
 from keras_ctsdg.data.images import ImageError, ImageFiles
+from keras_ctsdg.data.mask_levels import MIDDLE, squeeze_mask
+from keras_ctsdg.data.sources import is_path, is_single, list_items
 
 
 class MaskFiles:
     """Masks by index, each read when it is asked for.
 
     Args:
-        source: As `ImageFiles` takes it, with masks as images: white, 255 or 1.0,
-            marks the hole; in integer arrays of 0 and 1, 1 marks it.
+        source: As `ImageFiles` takes it, with masks as images, or `ImageFiles`. White
+            marks the hole, and 1 in arrays and files of 0 and 1;
+            `keras_ctsdg.data.mask_levels` lists what else is understood.
+        passed_over: Paths of folders and files that are no part of a folder. Defaults
+            to none.
 
     Raises:
         ValueError: If the source does not exist or contains no image.
     """
 
-    def __init__(self, source):
-        if not isinstance(source, (str, os.PathLike)):
-            source = [integers_to_bool(mask) for mask in source]
-        self.files = ImageFiles(source, "masks")
+    def __init__(self, source, passed_over=()):
+        if isinstance(source, ImageFiles):
+            self.files = source
+            return
+        if is_array(source):
+            source = to_array(source, "masks")
+        if is_single(source):
+            source = squeeze_mask(source, "masks")
+        elif not is_path(source):
+            source = [
+                squeeze_mask(x, f"masks[{i}]")
+                for i, x in enumerate(list_items(source, "masks"))
+            ]
+        self.files = ImageFiles(source, "masks", passed_over)
 
     def __len__(self):
         return len(self.files)
@@ -43,9 +57,9 @@ class MaskFiles:
         Raises:
             ImageError: If it cannot be read, has no hole, or is all hole.
         """
-        gray = self.files.load(index, "L").resize(size[::-1], Image.Resampling.NEAREST)
-        levels = np.asarray(gray)
-        hole = levels >= 127.5
+        gray = Image.fromarray(self.files.load_mask(index))
+        levels = np.asarray(gray.resize(size[::-1], Image.Resampling.NEAREST))
+        hole = levels >= MIDDLE
         if hole.all() or not hole.any():
             raise ImageError(
                 f"Mask {index} must have both white pixels (the hole) and black ones "
@@ -53,12 +67,6 @@ class MaskFiles:
                 f"from {levels.min()} to {levels.max()} of 255"
             )
         return hole[..., None].astype("float32")
-
-
-def integers_to_bool(mask):
-    """Return an integer array of 0 and 1 as a bool array, anything else unchanged."""
-    kind = getattr(getattr(mask, "dtype", None), "kind", "")
-    return mask > 0 if kind in ("i", "u") and mask.max(initial=0) <= 1 else mask
 
 
 class RandomIrregularMasks:

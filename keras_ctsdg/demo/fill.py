@@ -8,7 +8,7 @@ from PIL import Image
 from keras_ctsdg.data.images import ImageFiles
 from keras_ctsdg.demo.images import check_upload, make_preview, to_displayable
 from keras_ctsdg.inpainting import InpaintOptions
-from keras_ctsdg.inpainting.holes import check_mask_size
+from keras_ctsdg.inpainting.holes import check_mask_size, read_mask
 from keras_ctsdg.presets import from_preset
 
 
@@ -56,7 +56,7 @@ def fill(
     levels = _enlarge(strokes, to_displayable(image))
     if mask:
         check_upload(mask, "mask", max_megapixels)
-        mask_levels = np.asarray(ImageFiles([mask], "mask").load(0, "L"))
+        mask_levels = read_mask(mask, "mask")
         check_mask_size(mask_levels.shape, levels.shape, "mask")
         levels = np.maximum(levels, mask_levels)
     hole = levels >= 128

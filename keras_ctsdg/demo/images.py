@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_ctsdg.data.images import ImageFiles
+from keras_ctsdg.data.images import ImageError, ImageFiles
 from keras_ctsdg.inpainting.files import metadata_to_save
 
 # The longest side of an image that the browser shows and that users paint on.
@@ -26,13 +26,20 @@ def check_upload(path, name, max_megapixels):
     Raises:
         ValueError: If the image exceeds the limit, or the file is no image.
     """
-    width, height = ImageFiles([path], name).size(0)
-    if width * height > max_megapixels * 1e6:
-        raise ValueError(
-            f"`{name}` must have at most {max_megapixels:g} megapixels (the option "
-            f"--max-megapixels). Received: {width} x {height}, "
-            f"{width * height / 1e6:.1f} megapixels"
-        )
+    try:
+        width, height = ImageFiles([path], name).size(0)
+        if width * height <= max_megapixels * 1e6:
+            return
+        received = f"{width} x {height}, {width * height / 1e6:.1f} megapixels"
+    except ImageError as error:
+        if not isinstance(error.__cause__, Image.DecompressionBombError):
+            raise
+        # Pillow has a limit of its own.
+        received = str(error.__cause__)
+    raise ValueError(
+        f"`{name}` must have at most {max_megapixels:g} megapixels (the option "
+        f"--max-megapixels). Received: {received}"
+    )
 
 
 def to_displayable(image):
@@ -81,7 +88,12 @@ def decode_strokes(data_url):
             if max(image.size) <= PREVIEW_SIZE:
                 return np.asarray(image.convert("RGBA").getchannel("A"))
             reason = f"{image.width} x {image.height} pixels"
-    except (AttributeError, OSError, ValueError) as error:
+    except (
+        AttributeError,
+        Image.DecompressionBombError,
+        OSError,
+        ValueError,
+    ) as error:
         reason = str(error)
     raise ValueError(
         f"`strokes` must be a PNG with no side above {PREVIEW_SIZE}. Received: {reason}"

@@ -1,12 +1,16 @@
 """Copies of images of any kind, whose pixels can be replaced one by one."""
 
-import os
+import warnings
 
 import numpy as np
 from PIL import Image
 
-from keras_ctsdg.data.images import ImageFiles
+from keras_ctsdg.data.sources import is_bytes, is_path
 from keras_ctsdg.inpainting.codecs import LevelsCodec, codec_of
+from keras_ctsdg.inpainting.image16 import Image16
+from keras_ctsdg.inpainting.options import Frames
+from keras_ctsdg.inpainting.previews import remove_previews
+from keras_ctsdg.inpainting.stored_images import ORIENTATION_TAG, read_stored_image
 
 # Views that turn an image upright, by its EXIF orientation. Views share memory with
 # the stored rows, so that pixels replaced in the view are replaced in the image.
@@ -19,7 +23,6 @@ UPRIGHT_VIEWS = {
     7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
     8: lambda x: x.swapaxes(0, 1)[::-1],
 }
-ORIENTATION_TAG = 0x0112
 INTEGER_TOPS = {"uint8": 255, "uint16": 65535}
 
 
@@ -169,8 +172,8 @@ class EditablePillowImage(EditableImage):
         pixels = pixels if pixels.ndim == 3 else pixels[..., None]
         alpha = None
         if image.has_transparency_data:
-            with_alpha = image if image.mode == "RGBA" else image.convert("RGBA")
-            alpha = np.asarray(with_alpha.getchannel("A"))
+            # Pillow's conversion changes the palette of the image that it converts.
+            alpha = np.asarray(image.copy().convert("RGBA").getchannel("A"))
         bands = image.getbands()
         super().__init__(
             pixels,
@@ -184,7 +187,7 @@ class EditablePillowImage(EditableImage):
     def result(self):
         """Return the edited image, of the original mode, size and palette.
 
-        Its `info` holds the original EXIF block and color profile.
+        Its `info` holds the original metadata, without previews of the image.
         """
         edited = self.image.copy()
         pixels = self._stored_pixels
@@ -195,14 +198,39 @@ class EditablePillowImage(EditableImage):
         # Pillow reads the EXIF block of a TIFF from its tags, not from `info`.
         if exif and "exif" not in edited.info:
             edited.info["exif"] = exif.tobytes()
+        edited.info = remove_previews(edited.info)
         return edited
+
+
+class EditableImage16(EditableImage):
+    """An editable copy of an `Image16`.
+
+    Args:
+        image: `Image16`.
+    """
+
+    def __init__(self, image):
+        self.image = image
+        self._stored_pixels = image.array.copy()
+        bands = self._stored_pixels.shape[2]
+        top = INTEGER_TOPS["uint16"]
+        codec = LevelsCodec(bands, top, "uint16")
+        alpha = self._stored_pixels[..., -1] * (255 / top) if bands in (2, 4) else None
+        band = None if alpha is None else bands - 1
+        super().__init__(
+            self._stored_pixels, codec, alpha, band, top, image.orientation
+        )
+
+    def result(self):
+        """Return the edited image, an `Image16`."""
+        return self.image.replace(self._stored_pixels)
 
 
 def open_editable(image, name):
     """Open an image for editing.
 
     Args:
-        image: Path, PIL image or array.
+        image: Path, bytes, open file, PIL image or array.
         name: Str, what errors call the image.
 
     Returns:
@@ -211,8 +239,10 @@ def open_editable(image, name):
     Raises:
         ValueError: If the image is of no supported kind or cannot be read.
     """
-    if isinstance(image, (str, os.PathLike)):
-        image = ImageFiles([image], name).load_original(0)
+    if is_path(image) or is_bytes(image):
+        image = _read_first_frame(image, name)
+    if isinstance(image, Image16):
+        return EditableImage16(image)
     if isinstance(image, Image.Image):
         return EditablePillowImage(image, name)
     if not hasattr(image, "shape"):
@@ -221,3 +251,11 @@ def open_editable(image, name):
             f"Received: {name} of type {type(image).__name__}"
         )
     return EditableArray(np.asarray(image), name)
+
+
+def _read_first_frame(path, name):
+    source = read_stored_image(path, Frames.FIRST, name)
+    for note in source.notes:
+        # The caller of `CTSDG.inpaint`.
+        warnings.warn(f"`{name}`: {note}", stacklevel=6)
+    return source.frames[0]

@@ -3,7 +3,10 @@
 import warnings
 
 import numpy as np
+from PIL import Image
 
+from keras_ctsdg.data.arrays import check_channels_last, is_array, to_array
+from keras_ctsdg.data.sources import is_bytes
 from keras_ctsdg.inpainting.editable_image import open_editable
 from keras_ctsdg.inpainting.holes import read_hole
 from keras_ctsdg.inpainting.network import fill_window
@@ -19,7 +22,7 @@ def inpaint(model, image, mask, options):
 
     Args:
         model: A `keras_ctsdg.CTSDG`.
-        image: Path, PIL image, array, batch of arrays, or list.
+        image: Path, bytes, open file, PIL image, array, batch of arrays, or list.
         mask: The same, 1 or white in the hole, or `None` for the image's alpha.
         options: `InpaintOptions`.
 
@@ -36,7 +39,7 @@ def inpaint(model, image, mask, options):
             f"image_shape={model.generator.image_shape}"
         )
     limit = MemoryLimit(options.memory_limit, model.generator)
-    images, masks, combine = _as_lists(image, mask)
+    images, masks, combine = _as_lists(_as_array(image, "image"), mask)
     plans = []
     # All images are planned first, so that an error in the last one costs no work.
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
@@ -65,6 +68,7 @@ def _as_lists(image, mask):
         combines the results; `None` for a single image.
     """
     is_batch = getattr(image, "ndim", None) == 4
+    mask = _as_array(mask, "mask")
     if not is_batch and not isinstance(image, (list, tuple)):
         if isinstance(mask, (list, tuple)):
             raise ValueError(
@@ -72,7 +76,7 @@ def _as_lists(image, mask):
                 f"{len(mask)} masks, image of type {type(image).__name__}"
             )
         return [image], [mask], None
-    images = list(np.asarray(image)) if is_batch else list(image)
+    images = list(image)
     if not images:
         raise ValueError("`image` must hold an image. Received: an empty list or batch")
     masks = [mask] * len(images)
@@ -92,7 +96,34 @@ def _is_batch_of_masks(mask, images):
     if len(shape) == 3:
         # `[H, W, 1]` is a single mask, unless the images are one pixel wide.
         return shape == (len(images), *np.shape(images[0])[:2])
-    return len(shape) == 4
+    return len(shape) == 4 and (shape[0] > 1 or len(images) == 1)
+
+
+def _as_array(value, name):
+    """Convert tensors and nested lists to arrays; return anything else as it is."""
+    if isinstance(value, Image.Image) or not is_array(value):
+        return value
+    return to_array(value, name)
+
+
+def _as_editable(image, name):
+    """Bring an image to a kind that can be edited.
+
+    Returns:
+        Tuple of a path, bytes, a PIL image or an array, and the dtype that the result
+        has; `None` for that of the image.
+    """
+    if is_bytes(image):
+        return image, None
+    image = _as_array(image, name)
+    dtype = getattr(image, "dtype", None)
+    if dtype is None or isinstance(image, Image.Image):
+        return image, None
+    check_channels_last(image.shape, name)
+    is_wide = dtype.kind in "iu" and dtype.name not in ("uint8", "uint16")
+    if is_wide and image.size and image.min() >= 0 and image.max() <= 255:
+        return image.astype("uint8"), dtype
+    return image, None
 
 
 # === One image ===
@@ -102,7 +133,7 @@ class FillPlan:
     """An image, its hole, and the windows that fill it.
 
     Args:
-        image: Path, PIL image or array.
+        image: Path, bytes, open file, PIL image, array, tensor or nested list.
         mask: The same, 1 or white in the hole, or `None` for the image's alpha.
         index: Str that errors add to the names `image` and `mask`.
         options: `InpaintOptions`.
@@ -113,6 +144,7 @@ class FillPlan:
     """
 
     def __init__(self, image, mask, index, options, limit):
+        image, self.dtype = _as_editable(image, f"image{index}")
         self.image = open_editable(image, f"image{index}")
         self.hole = read_hole(mask, self.image, f"mask{index}", options)
         self.windows = []
@@ -144,7 +176,8 @@ class FillPlan:
             unfilled[region] = False
         if self.fills_alpha:
             self.image.make_opaque(self.hole)
-        return self.image.result()
+        result = self.image.result()
+        return result if self.dtype is None else result.astype(self.dtype)
 
     def _blend(self, filled, colors, box):
         """Blend from the image at the hole's rim to the fill further inside."""

@@ -1,17 +1,16 @@
 """Masks of any kind, converted to the holes that they mark."""
 
-import numpy as np
-
 from keras_ctsdg.data.images import ImageFiles
-from keras_ctsdg.data.masks import integers_to_bool
+from keras_ctsdg.data.mask_levels import squeeze_mask
 
 
 def read_hole(mask, image, name, options):
     """Read the hole that a mask marks.
 
     Args:
-        mask: Path, PIL image or array, white or 1 in the hole; or `None` to take the
-            transparent pixels of the image as the hole.
+        mask: Mask of any kind that `keras_ctsdg.data.mask_levels` lists, white or 1
+            in the hole; or `None` to take the transparent pixels of the image as the
+            hole.
         image: `EditableImage`, the image that the mask belongs to.
         name: Str, what errors call the mask.
         options: `InpaintOptions`.
@@ -20,8 +19,8 @@ def read_hole(mask, image, name, options):
         Bool array `[H, W]`, upright, true in the hole.
 
     Raises:
-        ValueError: If the mask cannot be read, is of another size than the image, or
-            covers all of it.
+        ValueError: If the mask cannot be read, is of another size than the image,
+            covers all of it, or marks nothing though it is not black.
     """
     from scipy import ndimage
 
@@ -29,6 +28,11 @@ def read_hole(mask, image, name, options):
     if options.invert_mask:
         levels = 255 - levels
     hole = levels >= options.threshold * 255
+    if mask is not None and levels.any() and not hole.any():
+        raise ValueError(
+            f"`{name}` must reach `threshold`, or be black for no hole. Received: "
+            f"threshold={options.threshold}, {name} of at most {levels.max()} of 255"
+        )
     dilate = int(options.dilate)
     if dilate:
         hole = ndimage.maximum_filter(hole, 2 * dilate + 1, mode="constant")
@@ -50,12 +54,28 @@ def _read_levels(mask, image, name):
                 f"Received: {name}=None"
             )
         return 255 - image.alpha
-    levels = np.asarray(ImageFiles([integers_to_bool(mask)], name).load(0, "L"))
+    levels = read_mask(mask, name)
     if levels.shape != image.size:
         # A mask array may follow the rows as stored, before the EXIF rotation.
         levels = image.turn_upright(levels)
     check_mask_size(levels.shape, image.size, name)
     return levels
+
+
+def read_mask(mask, name):
+    """Read a mask of any kind.
+
+    Args:
+        mask: As `keras_ctsdg.data.mask_levels` documents it.
+        name: Str, what errors call it.
+
+    Returns:
+        Uint8 array `[H, W]`, upright, where 255 marks the hole.
+
+    Raises:
+        ValueError: If it cannot be read, or does not tell the hole.
+    """
+    return ImageFiles([squeeze_mask(mask, name)], name).load_mask(0)
 
 
 def check_mask_size(found, expected, name):

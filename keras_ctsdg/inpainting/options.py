@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from keras_ctsdg._checks import check_choice, check_positive
+from keras_ctsdg.inpainting.formats import list_endings
 
 MAX_FEATHER = 64
 
@@ -15,6 +16,14 @@ class Strategy(StrEnum):
     FULL = "full"
     CROP = "crop"
     RESIZE = "resize"
+
+
+class Frames(StrEnum):
+    """Which frames of an image file are filled."""
+
+    ONE = "one"
+    FIRST = "first"
+    ALL = "all"
 
 
 def _option(default, help_text, **limits):
@@ -40,7 +49,7 @@ class InpaintOptions:
         invert_mask: Bool, whether black or 0 marks the hole instead of white or 1.
             Defaults to `False`.
         threshold: Float in (0, 1], the mask value from which a pixel belongs to the
-            hole. Defaults to `0.5`.
+            hole, in masks of more than two levels. Defaults to `0.5`.
         dilate: Int, the number of pixels by which the hole grows on all sides.
             Defaults to `0`.
         feather: Float in [0, 64], the width in pixels of the blend between image and
@@ -85,3 +94,48 @@ class InpaintOptions:
                 "`memory_limit` must be positive. "
                 f"Received: memory_limit={self.memory_limit}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """Options of the files that `keras-ctsdg inpaint` reads and writes.
+
+    Args:
+        format: Str, the ending of the results, such as `"png"`, or `None` for those of
+            the images. Defaults to `None`.
+        quality: Int in [1, 100], the quality of JPEG, WebP, AVIF and HEIF, or `None`
+            for that of the image. Formats without loss have none. Defaults to `None`.
+        frames: `"one"` refuses animations and files of several pages, `"first"` fills
+            their first frame, and `"all"` fills all of them, each with the mask, or
+            with its own frame of a mask of as many frames. Of an MPO, a JPEG with
+            further images, `"one"` fills the first. Defaults to `"one"`.
+
+    Raises:
+        ValueError: If an option breaks a rule above.
+    """
+
+    format: str | None = _option(None, "Ending of the results, such as png.")
+    quality: int | None = _option(
+        None, "Quality of JPEG, WebP and AVIF. Default: as the image.", min=1, max=100
+    )
+    frames: Frames = _option(
+        Frames.ONE, "Refuse several frames, or fill the first or all of them."
+    )
+
+    def __post_init__(self):
+        if self.ending is not None and self.ending not in list_endings():
+            raise ValueError(
+                f"`format` must be an ending of images ({' '.join(list_endings())}). "
+                f"Received: format={self.format!r}"
+            )
+        if self.quality is not None and self.quality not in range(1, 101):
+            raise ValueError(
+                "`quality` must be a whole number in [1, 100]. "
+                f"Received: quality={self.quality}"
+            )
+        check_choice("frames", self.frames, Frames)
+
+    @property
+    def ending(self):
+        """Str, the ending of the results with its dot, or `None`."""
+        return None if self.format is None else f".{self.format.lower().lstrip('.')}"

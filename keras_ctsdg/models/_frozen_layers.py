@@ -1,4 +1,17 @@
-"""The frozen layers of a network in its config."""
+"""Networks that are frozen, as a whole or in part, and their configs."""
+
+
+def freeze_layers(model):
+    """Freeze the layers of a model that was created with `trainable=False`.
+
+    Keras sets the flag before there are any layers.
+
+    Args:
+        model: A `keras.Model`, complete.
+    """
+    if not model.trainable:
+        for layer in model.layers:
+            layer.trainable = False
 
 
 def frozen_layers_config(network):

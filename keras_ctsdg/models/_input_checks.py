@@ -2,8 +2,6 @@
 
 import textwrap
 
-import keras
-
 from keras_ctsdg._checks import check_positive
 from keras_ctsdg.conventions import CHANNELS, SIZE_MULTIPLE, STRUCTURE_KEYS
 
@@ -129,25 +127,6 @@ def check_batch(batch):
     return keys
 
 
-def check_mask_range(mask):
-    """Check that a mask lies in [0, 1].
-
-    Args:
-        mask: Array, or tensor with concrete values.
-
-    Raises:
-        ValueError: If a value is outside of [0, 1] or NaN.
-    """
-    mask = keras.ops.convert_to_numpy(mask)
-    # Comparisons with NaN are false, so this form finds them, too.
-    if not ((mask >= 0) & (mask <= 1)).all():
-        low, high = float(mask.min()), float(mask.max())
-        raise ValueError(
-            "`mask` must lie in [0, 1], where 1 marks the hole. "
-            f"Received: mask with values from {low} to {high}"
-        )
-
-
 def _validate_shape(key, value):
     """Return the shape of an input after checking its rank and channels."""
     if not hasattr(value, "shape"):
@@ -160,13 +139,31 @@ def _validate_shape(key, value):
     if len(shape) != 4 or shape[-1] != channels:
         raise ValueError(
             f"`{key}` must be of shape [B, H, W, {channels}]. "
-            f"Received: {key}.shape={shape}"
+            f"{_layout_advice(key, shape, channels)}Received: {key}.shape={shape}"
+        )
+    if shape[0] == 0:
+        raise ValueError(
+            f"`{key}` must hold at least one sample. Received: {key}.shape={shape}"
         )
     return shape
 
 
+def _layout_advice(key, shape, channels):
+    """Return a sentence on the layout that a shape probably has, or an empty str."""
+    if len(shape) in (3, 4) and shape[-1] != channels and shape[-3] == channels:
+        layout = "[C, H, W]" if len(shape) == 3 else "[B, C, H, W]"
+        return (
+            f"This looks like {layout}: move the channels to the end, "
+            f"np.moveaxis({key}, -3, -1). "
+        )
+    if len(shape) == 3 and shape[-1] == channels:
+        return f"This looks like a single sample: add a batch axis, {key}[None]. "
+    return ""
+
+
 def _check_size_multiple(size, received):
-    if any(length is not None and length % SIZE_MULTIPLE for length in size):
+    lengths = [length for length in size if length is not None]
+    if any(length < 1 or length % SIZE_MULTIPLE for length in lengths):
         raise ValueError(
             f"Height and width must be multiples of {SIZE_MULTIPLE}. "
             f"Received: {received}"

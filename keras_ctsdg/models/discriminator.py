@@ -7,6 +7,7 @@ from keras_ctsdg.layers import SpectralConv2D
 from keras_ctsdg.layers._conv import Conv2D
 from keras_ctsdg.models._frozen_layers import (
     create_with_frozen_layers,
+    freeze_layers,
     frozen_layers_config,
 )
 from keras_ctsdg.models._initializers import random_normal
@@ -118,9 +119,7 @@ class Discriminator(keras.Model):
         self.dtype_policy = keras.dtype_policies.get(dtype)
         self.image_shape = tuple(image_shape)
         self.filters = filters
-        if not self.trainable:  # Which Keras set before there were any layers.
-            for layer in self.layers:
-                layer.trainable = False
+        freeze_layers(self)
 
     def __call__(self, inputs, *args, **kwargs):
         is_real = isinstance(inputs, dict) and inputs.get("edge") is not None

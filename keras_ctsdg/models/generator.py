@@ -7,6 +7,7 @@ from keras_ctsdg.conventions import CHANNELS, Upsampling
 from keras_ctsdg.layers import RegionAffinityLearning
 from keras_ctsdg.models._frozen_layers import (
     create_with_frozen_layers,
+    freeze_layers,
     frozen_layers_config,
 )
 from keras_ctsdg.models._generator_blocks import GeneratorBlocks
@@ -135,9 +136,7 @@ class Generator(MemoryEfficientFunctional):
         self.dtype_policy = blocks.dtype_policy
         self.image_shape = tuple(image_shape)
         self.filters = filters
-        if not self.trainable:  # Which Keras set before there were any layers.
-            for layer in self.layers:
-                layer.trainable = False
+        freeze_layers(self)
         self.upsampling = upsampling
 
     def __call__(self, inputs, *args, **kwargs):

@@ -1,6 +1,5 @@
 """Callbacks for training a `CTSDG`."""
 
-import csv
 import numbers
 import signal
 import sys
@@ -10,9 +9,18 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg._checks import check_positive, check_writable_folder
-from keras_ctsdg.models._input_checks import check_batch, check_mask_range
+from keras_ctsdg.training.checked_data import check_data
+from keras_ctsdg.training.csv_logger import ResumableCSVLogger
 from keras_ctsdg.training.monitors import check_rates_are_settable
 from keras_ctsdg.visualization import comparison_columns, draw_grid
+
+__all__ = [
+    "FineTuning",
+    "GracefulInterrupt",
+    "ResumableCSVLogger",
+    "SampleGrid",
+    "Throughput",
+]
 
 
 class FineTuning(keras.callbacks.Callback):
@@ -75,11 +83,12 @@ class FineTuning(keras.callbacks.Callback):
 
 
 def _check_rate(name, rate):
-    if not isinstance(rate, numbers.Real) or not 0 <= rate < float("inf"):
+    number = float(rate) if isinstance(rate, numbers.Real) else -1.0
+    if not 0 <= number < float("inf"):
         raise ValueError(
             f"`{name}` must be a number from 0 on. Received: {name}={rate!r}"
         )
-    return float(rate)
+    return number
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -94,8 +103,8 @@ class SampleGrid(keras.callbacks.Callback):
         every: Int, the number of epochs between two grids. Defaults to `1`.
 
     Raises:
-        ValueError: If `every` is not a positive integer, or, when the training begins,
-            `batch` breaks a rule or `folder` cannot be written to.
+        ValueError: If `every` is not a positive integer, or the batch cannot be used;
+            when the training begins, if `folder` cannot be written to.
 
     Example:
 
@@ -108,12 +117,10 @@ class SampleGrid(keras.callbacks.Callback):
     def __init__(self, folder, batch, every=1):
         super().__init__()
         self.folder = Path(folder)
-        self.batch = batch
+        self.batch = check_data(batch)
         self.every = check_positive("every", every)
 
     def on_train_begin(self, logs=None):
-        check_batch(self.batch)
-        check_mask_range(self.batch["mask"])
         check_writable_folder("folder", self.folder)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -168,50 +175,6 @@ class Throughput(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["images_per_second"] = self._rate
-
-
-class ResumableCSVLogger(keras.callbacks.CSVLogger):
-    """Write the logs of each epoch to a CSV file, which a resumed training continues.
-
-    A training that resumes at an epoch keeps the rows of earlier epochs and replaces
-    all others, so that no epoch has two rows.
-
-    Args:
-        filename: Path of the CSV file. Its columns are `epoch`, counted from 0, and
-            the names of the logs.
-
-    Example:
-
-    ```python
-    logger = keras_ctsdg.callbacks.ResumableCSVLogger("history.csv")
-    model.fit(dataset, initial_epoch=3, epochs=10, callbacks=[logger])
-    ```
-    """
-
-    def __init__(self, filename):
-        super().__init__(str(filename), append=True)
-
-    def on_train_begin(self, logs=None):
-        check_writable_folder("filename", Path(self.filename).parent)
-        # The epoch at which training resumes is known only when it begins.
-        self._is_open = False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if self._is_open:
-            return
-        self._is_open = True
-        self._discard_rows_from(epoch)
-        super().on_train_begin(logs)
-
-    def _discard_rows_from(self, epoch):
-        path = Path(self.filename)
-        if not path.exists():
-            return
-        with open(path, newline="") as file:
-            rows = list(csv.reader(file))
-        kept = [row for row in rows[1:] if int(row[0]) < epoch]
-        with open(path, "w", newline="") as file:
-            csv.writer(file).writerows(rows[:1] + kept if kept else [])
 
 
 class GracefulInterrupt(keras.callbacks.Callback):

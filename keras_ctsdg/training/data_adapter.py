@@ -5,21 +5,38 @@ import copy
 import keras
 
 from keras_ctsdg.data import InpaintingDataset
-from keras_ctsdg.models._input_checks import check_batch, check_mask_range
+from keras_ctsdg.training.checked_data import check_data_set
 
 # === Validation ===
 
 
-def validate_data(data):
-    """Check data before anything is compiled or run.
-
-    Arrays and the first batch of a `PyDataset` are checked in full, and a
-    `tf.data.Dataset` by its shapes. Batches of a torch `DataLoader` are checked in
-    full when they are loaded.
+def refuse_targets(**arguments):
+    """Refuse arguments of Keras' methods that have no part in a `CTSDG`.
 
     Args:
-        data: Dict of arrays, a data set, or a tuple whose first element is a dict of
-            arrays.
+        **arguments: Values of `y`, `sample_weight` and `class_weight`.
+
+    Raises:
+        ValueError: If one of them is not `None`.
+    """
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` must be None: the targets of a `CTSDG` are the images "
+                f"themselves, each of the same weight. Received: {name} of type "
+                f"{type(value).__name__}"
+            )
+
+
+def validate_data(data):
+    """Check data before anything is compiled or run, and each batch when it is loaded.
+
+    Arrays and the first batch of a `PyDataset` or a generator are checked in full
+    before that, and a `tf.data.Dataset` by its shapes.
+
+    Args:
+        data: Dict of arrays, a data set, or a tuple whose first element is one of them
+            and whose others are `None`.
 
     Returns:
         The data in the form that Keras expects.
@@ -27,42 +44,10 @@ def validate_data(data):
     Raises:
         ValueError: If the data breaks a rule, naming it.
     """
-    if hasattr(data, "collate_fn"):  # A torch DataLoader
-        data = copy.copy(data)
-        data.collate_fn = _CollateToTuple(data.collate_fn)
-        return data
-    batch = data
-    if isinstance(data, keras.utils.PyDataset):
-        batch = data[0]
-    elif hasattr(data, "element_spec"):  # A tf.data.Dataset
-        batch = data.element_spec
-    if isinstance(batch, (list, tuple)):
-        batch = batch[0]
-    if isinstance(batch, dict):
-        check_batch(batch)
-        if not hasattr(data, "element_spec"):
-            check_mask_range(batch["mask"])
-    return data
-
-
-class _CollateToTuple:
-    """A collate function that checks each batch and returns it as `(batch,)`.
-
-    Keras 3.15 takes a dict from a loader for a tuple and iterates over its keys
-    (keras-team/keras#23096). A loader's batches are on the host, where checking
-    their values costs little.
-    """
-
-    def __init__(self, collate):
-        self.collate = collate
-
-    def __call__(self, samples):
-        batch = self.collate(samples)
-        if not isinstance(batch, dict):
-            return batch
-        check_batch(batch)
-        check_mask_range(batch["mask"])
-        return (batch,)
+    if isinstance(data, tuple) and data:
+        data, *targets = data
+        refuse_targets(**dict(zip(("y", "sample_weight"), targets, strict=False)))
+    return check_data_set(data)
 
 
 # === Epochs ===
@@ -75,21 +60,19 @@ def validate_evaluation_data(data):
     move an `InpaintingDataset` on to its next epoch.
 
     Args:
-        data: Dict of arrays, a data set, or a tuple whose first element is a dict of
-            arrays.
+        data: Data as `validate_data` takes it.
 
     Returns:
-        The data in the form that Keras expects; a copy of an `InpaintingDataset` that
-        stays at its epoch.
+        The data in the form that Keras expects; an `InpaintingDataset` stays at its
+        epoch.
 
     Raises:
         ValueError: If the data breaks a rule, naming it.
     """
-    data = validate_data(data)
     if isinstance(data, InpaintingDataset):
         data = copy.copy(data)
         data.on_epoch_end = _keep_epoch
-    return data
+    return validate_data(data)
 
 
 def _keep_epoch():

@@ -5,19 +5,21 @@ import keras
 from keras import ops
 
 from keras_ctsdg import losses
-from keras_ctsdg.conventions import composite, image_to_unit
 from keras_ctsdg.models._input_checks import check_batch
 from keras_ctsdg.models.structure import compute_structure
+from keras_ctsdg.training.checked_data import unpack_batch
+from keras_ctsdg.training.logs import Logs
 from keras_ctsdg.training.optimizer import (
     check_trainable_dtype,
     get_optimizer,
     pair_optimizers,
     serialize_optimizer,
 )
+from keras_ctsdg.training.saving import SafeSaving
 from keras_ctsdg.training.trainable_state import TrainableState
 
 
-class BaseTrainingStep(keras.Model):
+class BaseTrainingStep(Logs, SafeSaving):
     """Losses, logs and compilation of a training step, the same on every backend.
 
     The subclass of each backend takes the gradients. All of them use attributes that
@@ -34,7 +36,7 @@ class BaseTrainingStep(keras.Model):
         """Check a batch of a data set and return its inputs.
 
         Args:
-            data: Dict of arrays or tensors, or a tuple whose first element is one.
+            data: Dict of arrays or tensors, or a tuple of one and of `None`.
 
         Returns:
             Dict of float32 tensors: `image`, `gray`, `edge` and `mask`.
@@ -42,8 +44,7 @@ class BaseTrainingStep(keras.Model):
         Raises:
             ValueError: If the batch breaks a rule of `keras_ctsdg.CTSDG`.
         """
-        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self.complete_inputs(inputs)
+        return self.complete_inputs(unpack_batch(data))
 
     def complete_inputs(self, inputs):
         """Check inputs, cast them to float32, and compute `gray` and `edge` if absent.
@@ -98,22 +99,11 @@ class BaseTrainingStep(keras.Model):
             ),
         }
         if self.perceptual_network is not None:
-            terms |= self._perceptual_losses(output, target, mask)
+            terms |= losses.perceptual_terms(
+                self.perceptual_network, output, target, mask
+            )
         total = sum(self.loss_weights[name] * term for name, term in terms.items())
         return {"generator_loss": total, **terms}, output
-
-    def _perceptual_losses(self, output, target, mask):
-        """Compute perceptual and style loss, each summed over output and composite."""
-        images = ops.concatenate([output, composite(output, target, mask)], axis=0)
-        features = self.perceptual_network(images)
-        halves = zip(*(ops.split(level, 2) for level in features), strict=True)
-        target_features = self.perceptual_network(target)
-        target_grams = [losses.gram_matrix(level) for level in target_features]
-        terms = {"perceptual": 0.0, "style": 0.0}
-        for half in halves:
-            terms["perceptual"] += losses.perceptual_loss(half, target_features)
-            terms["style"] += losses.style_loss(half, target_grams)
-        return terms
 
     def discriminator_losses(self, inputs, output, training):
         """Compute the discriminator's loss for an output of the generator.
@@ -135,38 +125,18 @@ class BaseTrainingStep(keras.Model):
         )
         return {"discriminator_loss": losses.discriminator_loss(real, fake, edge)}
 
-    def update_metrics(self, values, inputs, output=None):
-        """Update the loss trackers and, given an output, the image metrics.
+    def test_step(self, data):
+        return self.compute_logs(self.prepare_batch(data))
+
+    def compute_logs(self, inputs):
+        """Evaluate the model on a batch.
 
         Args:
-            values: Dict of scalars, the losses of the batch.
             inputs: Dict of float32 tensors, as `prepare_batch` returns them.
-            output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's output. Defaults
-                to `None`, which leaves the image metrics as they are.
 
         Returns:
-            Dict of scalars, the logs, which are means since the last reset.
+            Dict of scalars, as `update_metrics` returns it.
         """
-        size = ops.shape(inputs["image"])[0]
-        logs = {}
-        for name, tracker in self.loss_trackers.items():
-            if name in values:
-                tracker.update_state(values[name], sample_weight=size)
-                logs[name] = tracker.result()
-        # What Keras' callbacks monitor by default.
-        logs["loss"] = logs["generator_loss"]
-        if output is not None:
-            target, mask = inputs["image"], inputs["mask"]
-            filled = composite(output, target, mask)
-            for metric in self.image_metrics:
-                metric.update_state(
-                    image_to_unit(target), image_to_unit(filled), mask=mask
-                )
-                logs |= metric.result()
-        return logs
-
-    def test_step(self, data):
-        inputs = self.prepare_batch(data)
         values, output = self.generator_losses(inputs, training=False)
         values |= self.discriminator_losses(inputs, output, training=False)
         return self.update_metrics(values, inputs, output)

@@ -4,38 +4,38 @@ import contextvars
 import jax
 import keras
 
-from keras_ctsdg import _keras_private
+from keras_ctsdg._keras_private import RecoverableState
 from keras_ctsdg.training.step import BaseTrainingStep
 
 # The ids of the models whose steps the current thread runs.
 _RUNNING = contextvars.ContextVar("_RUNNING", default=frozenset())
 
 
-class TrainingStep(BaseTrainingStep):
+class TrainingStep(BaseTrainingStep, RecoverableState):
     """A training step whose gradients are taken by `jax.grad`."""
 
     def fit(self, *args, **kwargs):
-        with self._fixed_order():
+        with self._running():
             return super().fit(*args, **kwargs)
 
     def evaluate(self, *args, **kwargs):
-        with _keras_private.restore_jax_variables(self), self._fixed_order():
+        with self._running():
             return super().evaluate(*args, **kwargs)
 
     def predict(self, *args, **kwargs):
-        with _keras_private.restore_jax_variables(self), self._fixed_order():
+        with self._running():
             return super().predict(*args, **kwargs)
 
     def train_on_batch(self, *args, **kwargs):
-        with self._fixed_order():
+        with self._running():
             return super().train_on_batch(*args, **kwargs)
 
     def test_on_batch(self, *args, **kwargs):
-        with self._fixed_order():
+        with self._running():
             return super().test_on_batch(*args, **kwargs)
 
     def predict_on_batch(self, *args, **kwargs):
-        with self._fixed_order():
+        with self._running():
             return super().predict_on_batch(*args, **kwargs)
 
     # === Order of variables ===
@@ -44,11 +44,15 @@ class TrainingStep(BaseTrainingStep):
     # variables from list to list, and each would get the value of another.
 
     @contextlib.contextmanager
-    def _fixed_order(self):
-        """Keep the variables in the order of the compilation."""
+    def _running(self):
+        """Keep the variables in the order of the compilation, and recover their values.
+
+        Only one thread at a time has the values.
+        """
         token = _RUNNING.set(_RUNNING.get() | {id(self)})
         try:
-            yield
+            with self.recover_state():
+                yield
         finally:
             _RUNNING.reset(token)
 

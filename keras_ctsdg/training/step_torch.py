@@ -27,7 +27,7 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
             return self.update_metrics(values, inputs)
 
     def test_step(self, data):
-        return self._run("test", super().test_step, self.prepare_batch(data))
+        return self._run("test", self.compute_logs, self.prepare_batch(data))
 
     def predict_step(self, data):
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)

@@ -9,7 +9,7 @@ import pytest
 from keras_ctsdg import CTSDG
 from keras_ctsdg.cli import find_wrapped_message
 from keras_ctsdg.cli._train_options import TrainOptions
-from keras_ctsdg.cli.train import _open_datasets
+from keras_ctsdg.cli.train import _load_preset, _make_model, _open_datasets
 from tests.common import EAGER_ON_TENSORFLOW
 from tests.data.common import write_celeba
 from tests.processes import finish, start_command, start_python
@@ -131,9 +131,9 @@ def test_choices(command, monkeypatch, root, tmp_path, name, option, choices):
 
 
 @pytest.mark.parametrize("crop, expected", (("random", "random"), ("none", None)))
-def test_validation_has_no_random_crops(root, crop, expected):
-    options = TrainOptions(celeba=root, crop=crop, image_size=128)
-    training, validation = _open_datasets(options)
+def test_validation_has_no_random_crops(root, tmp_path, crop, expected):
+    _, options = _load_preset(TrainOptions(celeba=root, crop=crop, image_size=128))
+    training, validation = _open_datasets(options, tmp_path / "out")
     assert training.crop == expected
     assert validation.crop == (None if crop == "none" else "center")
 
@@ -145,3 +145,34 @@ def test_message_of_an_error_that_tensorflow_wraps():
     assert message == "Image 3 can't be read. Received: x.png"
     assert find_wrapped_message(wrapped("out of memory")) is None
     assert find_wrapped_message(RuntimeError(text)) is None
+
+
+def test_from_starts_from_the_weights_of_a_preset(small_model, tmp_path):
+    preset = CTSDG(
+        small_model.generator, small_model.discriminator, edges="wrapped", sigma=1.5
+    )
+    for with_discriminator in (True, False):
+        folder = tmp_path / f"preset_{with_discriminator}"
+        preset.save_to_preset(folder, with_discriminator=with_discriminator)
+        loaded, options = _load_preset(TrainOptions(from_preset=str(folder)))
+        assert (options.filters, options.edges, options.sigma) == (4, "wrapped", 1.5)
+        model = _make_model(options, None, loaded)
+        assert (model.edges, model.sigma) == ("wrapped", 1.5)
+        networks = [(model.generator, preset.generator)]
+        if with_discriminator:
+            networks.append((model.discriminator, preset.discriminator))
+        for network, original in networks:
+            pairs = zip(network.get_weights(), original.get_weights(), strict=True)
+            assert all((x == y).all() for x, y in pairs)
+    with pytest.raises(ValueError, match="--filters must be left out with --from"):
+        _load_preset(TrainOptions(from_preset=str(folder), filters=64))
+    _load_preset(TrainOptions(from_preset=str(folder), filters=4))
+
+
+@pytest.mark.backend_independent
+def test_from_is_an_option(command, root, tmp_path):
+    arguments = ("train", "--images", root, "--out", tmp_path / "out", "--vgg", "none")
+    code, _, stderr = command(*arguments, "--from", "none/at/all")
+    assert code == 1
+    assert "Received: preset=none/at/all" in stderr
+    assert not (tmp_path / "out").exists()

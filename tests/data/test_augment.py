@@ -27,6 +27,35 @@ def test_result_is_clipped():
     assert dataset[0]["image"].max() == 1
 
 
+@pytest.mark.parametrize(
+    ("augment", "values"),
+    [
+        (lambda x: x / 255, "0 to 1"),
+        (lambda x: x / 127.5 - 1, "-1 to 1"),
+        (lambda x: 257 * x, "0 to 65535"),
+        (lambda x: x * np.nan, "nan to nan"),
+        (lambda x: np.where(x < 200, x, np.inf), "0 to inf"),
+        (lambda x: x - 300, "-300 to -45"),
+    ],
+)
+def test_another_range_is_refused(augment, values):
+    image = np.zeros((16, 16, 3), "uint8")
+    image[0], image[1] = 100, 255
+    dataset = InpaintingDataset([image], image_size=16, augment=augment)
+    with pytest.raises(
+        ValueError, match=rf"`augment` must .*Received: .*{values}, for"
+    ):
+        dataset[0]
+
+
+def test_dark_images_may_be_returned():
+    for level in (0, 1):
+        dataset = InpaintingDataset(
+            noise_images(1), image_size=16, augment=lambda x, level=level: 0 * x + level
+        )
+        assert dataset[0]["image"].max() == pytest.approx(level / 127.5 - 1)
+
+
 def test_callables_with_and_without_rng():
     rng = np.random.default_rng(0)
     assert as_seeded_augment(lambda image, rng: rng)(0, rng) is rng

@@ -114,8 +114,8 @@ def test_damaged_image_is_named(tmp_path):
 def test_mask_without_hole_is_named(tmp_path):
     write_celeba(tmp_path, count=3)
     path = tmp_path / "mask" / "testing_mask_dataset" / "00000.png"
-    Image.new("L", (64, 64), 1).save(path)
-    with pytest.raises(ImageError, match="00000.png, with levels from 1 to 1 of 255"):
+    Image.new("L", (64, 64)).save(path)
+    with pytest.raises(ImageError, match="00000.png, with levels from 0 to 0 of 255"):
         celeba(tmp_path, "test")[0]
     hole_mask(64, 0.5).save(path)
     assert celeba(tmp_path, "test")[0]["mask"].mean() == pytest.approx(0.5, abs=0.02)

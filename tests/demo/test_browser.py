@@ -21,9 +21,12 @@ from tests.demo.browser import (
 )
 from tests.inpainting.common import PHOTO
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a browser: `apt-get install chromium`"
-)
+pytestmark = [
+    pytest.mark.backend_independent,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="needs a browser: `apt-get install chromium`"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +163,7 @@ def test_errors_are_shown_in_the_browser(page, demo, tmp_path):
     upload(page, tmp_path / "<b>heavy.png")
     assert "exceed the maximum allowed size of 1.0 Mb" in read_error()
     upload(page, tmp_path / "text.png")
-    assert "cannot be read: cannot identify image file 'text.png'" in read_error()
+    assert "cannot be read: cannot identify image file" in read_error()
     remove_upload(page, "1. Photo")
     upload(page, tmp_path / "small.png")
     wait_for_photo(page)

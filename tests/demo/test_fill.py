@@ -81,7 +81,7 @@ def test_strokes_and_mask_are_combined(tmp_path):
 
 def test_errors_tell_users_what_to_do(tmp_path):
     photo((120, 100)).save(tmp_path / "a.png")
-    photo((60, 100)).save(tmp_path / "narrow.png")
+    Image.new("L", (60, 100)).save(tmp_path / "narrow.png")
     (tmp_path / "text.png").write_text("not an image")
     good, stroke = tmp_path / "a.png", make_stroke(120, 100)
     whole, none = np.full_like(stroke, 255), np.zeros_like(stroke)

@@ -1,12 +1,13 @@
 import gc
 import weakref
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ctsdg.inpainting import InpaintOptions
+from keras_ctsdg.inpainting import FileOptions, InpaintOptions
 from keras_ctsdg.inpainting import batch as batch_module
 from keras_ctsdg.inpainting.batch import InpaintBatch
 from tests.data.common import photo
@@ -49,6 +50,8 @@ def test_report_lists_every_image_once(folders):
         "filled": [str(images / "a.png")],
         "unchanged": [str(images / "b.png")],
         "skipped": [],
+        "not_taken": {},
+        "notes": {},
     }
     assert set(failed) == {str(images / "c.png"), str(images / "d.png")}
     assert "cannot be read" in failed[str(images / "c.png")]
@@ -73,12 +76,66 @@ def test_failure_of_the_model_is_reported(folders):
     assert not out.exists()
 
 
-def test_image_without_a_hole_must_keep_its_ending(folders):
+def test_image_without_a_hole_is_converted_to_another_ending(folders):
     images, masks, out = folders
-    batch = InpaintBatch(images / "b.png", masks / "b.png", out / "b.jpg")
+    batch = InpaintBatch(images / "b.png", masks / "b.png", out / "b.webp")
     batch.run(ConstantModel(), InpaintOptions())
-    (reason,) = batch.report.failed.values()
-    assert reason.startswith("`out` must keep the ending")
+    assert batch.report.unchanged == [str(images / "b.png")]
+    with Image.open(out / "b.webp") as copy, Image.open(images / "b.png") as image:
+        assert copy.format == "WEBP"
+        np.testing.assert_array_equal(copy, image)
+
+
+def test_formats_are_checked_before_the_network_runs(folders):
+    images, masks, out = folders
+    mask = masks / "a.bmp"
+    photo((50, 40)).convert("RGBA").save(images / "e.png")
+    Image.new("I;16", (50, 40)).save(images / "f.png")
+    # Its ending says another format than its content, which has alpha.
+    photo((50, 40)).convert("RGBA").save(images / "g.jpg", "PNG")
+    for name, target, message in (
+        ("e.png", "e.jpg", "mode RGBA: .*Received: out=.*e.jpg"),
+        ("f.png", "f.jpg", "mode I;16: .*Received: out=.*f.jpg"),
+        ("g.jpg", "g.bmp.ppm", "mode RGBA: .*Received: out=.*g.bmp.ppm"),
+        ("a.png", "a.text", "`out` must end as an image format does .*out=.*a.text"),
+        ("c.png", "c.jpg", "cannot be read"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            InpaintBatch(images / name, mask, out / target)
+    model = ConstantModel()
+    batch = InpaintBatch(images, mask, out, files=FileOptions(format="jpg"))
+    assert [task.out.name for task in batch.pending] == [f"{x}.jpg" for x in "abdg"]
+    batch.run(model, InpaintOptions())
+    failed = {Path(name).name: reason for name, reason in batch.report.failed.items()}
+    assert set(failed) == {"c.png", "e.png", "f.png"}
+    assert "mode RGBA" in failed["e.png"]
+    assert len(model.sizes) == 4
+    with Image.open(out / "g.jpg") as saved:
+        assert (saved.format, saved.mode) == ("PNG", "RGBA")
+
+
+def test_format_and_quality_must_have_a_part(folders):
+    images, masks, out = folders
+    one = images / "a.png", masks / "a.bmp"
+    photo((50, 40)).save(images / "a.bmp")
+    for arguments, options, message in (
+        ((images, masks / "a.bmp", out), {"format": "png"}, "different names. .*a.bmp"),
+        ((*one, out / "a.jpg"), {"format": "png"}, "must be the ending of `out`"),
+        ((*one, out / "a.png"), {"quality": 50}, "`quality` must be `None` .*=50"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            InpaintBatch(*arguments, files=FileOptions(**options))
+    sizes = []
+    for quality in (30, 95):
+        batch = InpaintBatch(
+            *one,
+            out / "a.webp",
+            overwrite=True,
+            files=FileOptions(quality=quality, format="WEBP"),
+        )
+        batch.run(ConstantModel(), InpaintOptions())
+        sizes.append((out / "a.webp").stat().st_size)
+    assert sizes[0] < sizes[1]
 
 
 def test_wrong_paths_are_refused(folders):
@@ -90,8 +147,8 @@ def test_wrong_paths_are_refused(folders):
             (images, masks, out, True),
             "Pass either `masks` or `alpha`. Received: masks=",
         ),
-        ((images / "no", masks, out), "`images` must be a folder or .*images=.*no"),
-        ((images, masks / "no", out), "`masks` must be a folder or .*masks=.*no"),
+        ((images / "no", masks, out), "`images` must be a folder, .*images=.*no"),
+        ((images, masks / "no", out), "`masks` must be a folder, .*masks=.*no"),
         ((one, mask, out), "`out` must be the name of an image file .*out=.*out"),
         ((images, masks, images), "`out` must not be `images`. Received: out="),
         ((one, mask, masks / "b.png"), "`out` must not exist, .*Received: out=.*b.png"),
@@ -106,16 +163,16 @@ def test_wrong_paths_are_refused(folders):
 def test_few_images_are_in_memory_at_once(tmp_path, monkeypatch):
     """One is filled while the next is read and the last is written."""
     references, alive = [], []
-    read = batch_module._read
+    read = batch_module.read_task
 
-    def read_and_count(task):
+    def read_and_count(task, files):
         gc.collect()
         alive.append(sum(reference() is not None for reference in references))
-        pair = read(task)
+        pair = read(task, files)
         references.append(weakref.ref(pair[0]))
         return pair
 
-    monkeypatch.setattr(batch_module, "_read", read_and_count)
+    monkeypatch.setattr(batch_module, "read_task", read_and_count)
     images = tmp_path / "images"
     images.mkdir()
     for i in range(12):

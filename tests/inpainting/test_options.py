@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, fields
 import numpy as np
 import pytest
 
-from keras_ctsdg.inpainting import InpaintOptions, Strategy
+from keras_ctsdg.inpainting import FileOptions, Frames, InpaintOptions, Strategy
 
 pytestmark = pytest.mark.backend_independent
 
@@ -27,8 +27,8 @@ def test_defaults():
     [
         ("strategy", "best", 'must be one of "auto", "full", "crop", "resize"'),
         ("strategy", None, 'must be one of "auto", "full", "crop", "resize"'),
-        ("size", 0, "must be positive"),
-        ("size", -384, "must be positive"),
+        ("size", 0, "must be a positive integer"),
+        ("size", -384, "must be a positive integer"),
         ("threshold", 0, r"must be in \(0, 1\]"),
         ("threshold", 1.1, r"must be in \(0, 1\]"),
         ("threshold", np.nan, r"must be in \(0, 1\]"),
@@ -77,8 +77,31 @@ def test_options_are_frozen_and_passed_by_name():
         InpaintOptions("crop")
 
 
-def test_every_option_is_documented():
-    about = inspect.getdoc(InpaintOptions)
-    for option in fields(InpaintOptions):
+@pytest.mark.parametrize("options", [InpaintOptions, FileOptions])
+def test_every_option_is_documented(options):
+    about = inspect.getdoc(options)
+    for option in fields(options):
         assert f"    {option.name}: " in about
         assert option.metadata["help"].endswith(".")
+
+
+def test_options_of_files():
+    assert vars(FileOptions()) == {"format": None, "quality": None, "frames": "one"}
+    for options in (
+        *({"format": x} for x in ("png", ".JPG", "avif", "tif")),
+        *({"quality": x} for x in (1, 100)),
+        *({"frames": x} for x in (*Frames, "all")),
+    ):
+        ((name, value),) = options.items()
+        assert getattr(FileOptions(**options), name) == value
+    for options, message in (
+        ({"format": "text"}, "`format` must be an ending .*Received: format='text'"),
+        ({"format": ""}, "`format` must be an ending of images"),
+        ({"quality": 0}, r"`quality` must be a .* in \[1, 100\]. Received: quality=0"),
+        ({"quality": 101}, "Received: quality=101"),
+        ({"quality": 80.5}, "Received: quality=80.5"),
+        ({"quality": "keep"}, "Received: quality=keep"),
+        ({"frames": "some"}, 'must be one of "one", "first", "all". Received: '),
+    ):
+        with pytest.raises(ValueError, match=message):
+            FileOptions(**options)

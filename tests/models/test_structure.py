@@ -85,13 +85,13 @@ def test_computes_the_structure_of_a_data_set(networks, edges):
     np.testing.assert_array_equal(given["edge"], batch["edge"])
 
 
-def test_compiled_steps_equal_those_with_given_structure(networks, monkeypatch):
-    """They are also traced as often: once."""
+def test_compiled_step_equals_that_with_given_structure(networks, monkeypatch):
+    """It is also traced as often: once."""
     model = new_model(
         networks, run_eagerly=False, jit_compile=COMPILED, edges="wrapped"
     )
     complete = to_numpy(model.prepare_batch(without_structure(photo_dataset()[0])))
-    start, calls, losses = model.get_weights(), [], model.generator_losses
+    calls, losses = [], model.generator_losses
     monkeypatch.setattr(
         model,
         "generator_losses",
@@ -100,14 +100,13 @@ def test_compiled_steps_equal_those_with_given_structure(networks, monkeypatch):
     logs, filled, traced = [], [], []
     for batch in (complete, without_structure(complete)):
         calls.clear()
-        model.set_weights(start)
         filled.append(model.predict_on_batch(batch))
-        logs.append(model.train_on_batch(batch, return_dict=True))
+        logs.append(model.test_on_batch(batch, return_dict=True))
         traced.append(len(calls))
-        model.train_on_batch(batch)
+        model.test_on_batch(batch)
         assert len(calls) == (traced[-1] if COMPILED else 2)
     assert traced[1] <= traced[0]
-    assert logs[1] == pytest.approx(logs[0], rel=1e-4)
+    assert logs[1] == pytest.approx(logs[0], rel=1e-4, nan_ok=True)
     np.testing.assert_allclose(*filled, atol=1e-5)
 
 

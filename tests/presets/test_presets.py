@@ -8,7 +8,7 @@ import pytest
 
 import keras_ctsdg
 from keras_ctsdg.models import Discriminator, Generator
-from tests.common import random_batch
+from tests.common import to_numpy
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +19,6 @@ def model():
         Discriminator(filters=8),
     )
     return keras_ctsdg.CTSDG(*networks, edges="wrapped")
-
-
-@pytest.fixture(scope="module")
-def prediction(model):
-    return model.predict_on_batch(random_batch())
 
 
 @pytest.fixture(autouse=True)
@@ -46,15 +41,14 @@ def networks_of(model):
 # === Sources ===
 
 
-def test_a_folder_is_complete(model, prediction, tmp_path):
+def test_a_folder_is_complete(model, tmp_path):
     model.save_to_preset(tmp_path / "preset")
     names = {path.name for path in (tmp_path / "preset").iterdir()}
     assert names == {"README.md", "config.json", "metadata.json", "model.weights.h5"}
     revived = keras_ctsdg.from_preset(str(tmp_path / "preset"))
     assert (revived.edges, revived.generator.upsampling) == ("wrapped", "align_corners")
     assert_equal_weights(networks_of(revived), networks_of(model))
-    filled = revived.predict_on_batch(random_batch())
-    np.testing.assert_allclose(filled, prediction, atol=1e-6)
+    assert revived.get_config() == model.get_config()
     # Keras' own loader can read the folder, too.
     assert isinstance(keras.saving.load_model(tmp_path / "preset"), keras_ctsdg.CTSDG)
 
@@ -139,7 +133,8 @@ def test_generator_without_discriminator(model, tmp_path):
         revived.compile()
 
 
-def test_float16_has_half_the_size(model, prediction, tmp_path):
+def test_float16_has_half_the_size(model, tmp_path):
+    """How such a preset fills is tested at full width, against the original."""
     model.save_to_preset(tmp_path / "full")
     model.save_to_preset(tmp_path / "half", dtype="float16")
     full, half = (
@@ -149,9 +144,11 @@ def test_float16_has_half_the_size(model, prediction, tmp_path):
     # In a narrow network, biases, statistics and headers are a larger part.
     assert half < 0.62 * full
     revived = keras_ctsdg.from_preset(tmp_path / "half")
-    assert revived.generator.get_weights()[0].dtype == "float32"
-    filled = revived.predict_on_batch(random_batch())
-    np.testing.assert_allclose(filled, prediction, atol=2e-2)
+    for value, original in zip(revived.weights, model.weights, strict=True):
+        value, original = to_numpy(value), to_numpy(original)
+        assert value.dtype == "float32"
+        # A float16 has 11 significant bits.
+        np.testing.assert_allclose(value, original, rtol=2**-11, atol=1e-7)
 
 
 @pytest.mark.backend_independent

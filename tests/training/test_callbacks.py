@@ -84,8 +84,10 @@ def test_freezing_is_saved(tmp_path):
 def test_sample_grid_is_written(small_model, tmp_path):
     batch = random_batch(2)
     folder = tmp_path / "new"
-    callbacks = [SampleGrid(folder, batch, every=2)]
-    small_model.fit(batch, epochs=4, verbose=0, callbacks=callbacks)
+    callback = SampleGrid(folder, batch, every=2)
+    callback.set_model(small_model)
+    for epoch in range(4):
+        callback.on_epoch_end(epoch)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["epoch_0002.png", "epoch_0004.png"]
     with Image.open(folder / names[0]) as grid:
@@ -95,6 +97,8 @@ def test_sample_grid_is_written(small_model, tmp_path):
     np.testing.assert_array_equal(target, expected)
     with pytest.raises(ValueError, match="Received: every=0"):
         SampleGrid(tmp_path, batch, every=0)
+    with pytest.raises(ValueError, match="divide by 255"):
+        SampleGrid(tmp_path, batch | {"mask": 255 * batch["mask"]})
 
 
 # === Throughput ===
@@ -159,6 +163,49 @@ def test_logger_writes_each_epoch_of_a_resumed_training_once(tmp_path):
     assert rows == [("0", "1.0"), ("1", "1.0"), ("2", "0.5"), ("3", "0.5")]
     assert write_epochs(path, [], 2.0) == rows
     assert write_epochs(path, range(1), 2.0) == [("0", "2.0")]
+
+
+HISTORY = "epoch,loss,val_loss\r\n0,1.0,1.0\r\n1,1.0,1.0\r\n"
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        HISTORY + "\r\n",
+        "\r\n\r\n" + HISTORY,
+        HISTORY + "2,1.0,1",
+        HISTORY + "2,1.0\r\n",
+        HISTORY + "2",
+        HISTORY + "2\0\0\0\0",
+        HISTORY + "\0\0\0\r\n\0",
+        HISTORY + HISTORY.partition("0,")[0],
+        HISTORY + "one,1.0,1.0\r\n",
+        HISTORY.encode() + b"\xff\xfe\r\n",
+        HISTORY.replace("\r\n0", "\r\n\r\n0"),
+    ],
+)
+def test_damaged_lines_do_not_stop_a_training(tmp_path, damaged):
+    path = tmp_path / "history.csv"
+    path.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
+    with pytest.warns(UserWarning, match="lines of .*history.csv are left out"):
+        rows = write_epochs(path, range(2, 4), 0.5)
+    assert rows == [("0", "1.0"), ("1", "1.0"), ("2", "0.5"), ("3", "0.5")]
+
+
+@pytest.mark.parametrize("content", ["", "\r\n", "oss,val_loss\r\n0,1.0,1.0\r\n"])
+def test_history_without_a_header_is_kept_aside(tmp_path, content):
+    path = tmp_path / "history.csv"
+    path.write_text(content, newline="")
+    assert write_epochs(path, range(2, 3), 0.5) == [("2", "0.5")]
+    kept = path.with_name("history.csv.damaged")
+    assert (kept.read_bytes().decode() if kept.exists() else "") == content
+
+
+def test_new_logs_get_columns_of_their_own(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,loss\r\n0,1.0\r\n", newline="")
+    write_epochs(path, range(1, 2), 0.5)
+    assert path.read_text() == "epoch,loss,val_loss\n0,1.0,NA\n1,0.5,0.5\n"
 
 
 # === GracefulInterrupt ===

@@ -52,6 +52,11 @@ def test_nothing_is_compiled_twice(model):
     for _ in range(2):
         model.predict(batch, batch_size=2, verbose=0)
     assert model.calls == (1 if COMPILES else 4)
+    model.steps = 0
+    for _ in range(2):
+        logs = model.evaluate(batch, batch_size=2, verbose=0, return_dict=True)
+    assert model.steps == (1 if COMPILES else 4)
+    assert logs["samples"] == 4
 
 
 def step_operations(model, batch):

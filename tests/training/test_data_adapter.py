@@ -29,9 +29,50 @@ def test_bad_data_is_refused_before_any_work(small_model, monkeypatch, method):
         call({k: v[:, :96, :96] for k, v in batch.items()})
     with pytest.raises(ValueError, match="must agree in .*Received: "):
         call(batch | {"gray": batch["gray"][:1]})
-    for mask in (255 * batch["mask"], batch["mask"] - 0.5, batch["mask"] * np.nan):
-        with pytest.raises(ValueError, match=r"`mask` must lie in \[0, 1\].*Received"):
-            call(batch | {"mask": mask})
+    for key in NETWORK_INPUTS:
+        for change in (255, np.nan):
+            with pytest.raises(ValueError, match=rf"`{key}` must .*Received: {key}\["):
+                call(batch | {key: change * batch[key]})
+    levels = np.rint(127.5 * (batch["image"] + 1)).astype("uint8")
+    with pytest.raises(ValueError, match="127.5 and subtract 1.*dtype=uint8"):
+        call(batch | {"image": levels})
+    with pytest.raises(ValueError, match="must be a dict .*Received: list of 2: dict"):
+        call([batch, batch])
+
+
+TARGETS = {
+    "fit": ("y", "sample_weight", "class_weight"),
+    "evaluate": ("y", "sample_weight"),
+    "train_on_batch": ("y", "sample_weight", "class_weight"),
+    "test_on_batch": ("y", "sample_weight"),
+}
+
+
+@pytest.mark.parametrize("method", TARGETS)
+def test_arguments_that_have_no_part_are_refused(small_model, method):
+    batch = random_batch(2)
+    call = getattr(small_model, method)
+    for name in TARGETS[method]:
+        value = {0: 1.0} if name == "class_weight" else np.ones((2, 1))
+        message = (
+            f"`{name}` must be None.*Received: {name} of type {type(value).__name__}"
+        )
+        with pytest.raises(ValueError, match=message):
+            call(batch, **{name: value})
+    with pytest.raises(ValueError, match="`y` must be None"):
+        call(batch, batch["image"])
+
+
+def test_validation_data_has_no_targets(small_model):
+    batch = random_batch(2)
+    weights = np.ones(2)
+    for data in ((batch, weights), (Batches(), weights)):
+        with pytest.raises(ValueError, match="`y` must be None"):
+            small_model.fit(batch, validation_data=data)
+    with pytest.raises(ValueError, match="`sample_weight` must be None"):
+        small_model.fit(batch, validation_data=(batch, None, weights))
+    with pytest.raises(ValueError, match="`sample_weight` must be None"):
+        small_model.evaluate(batch, None, 2, 0, weights)
 
 
 @pytest.mark.parametrize("index", [0, -1])

@@ -6,7 +6,7 @@ import pytest
 
 import keras_ctsdg
 from keras_ctsdg.models import Discriminator, Generator
-from tests.common import random_batch
+from tests.common import random_batch, slow_if
 from tests.training.common import make_model
 
 
@@ -25,6 +25,8 @@ def floatx():
     keras.config.set_floatx(before)
 
 
+# Each is a step of its own to compile; `test_ctsdg.py` trains in mixed precision.
+@slow_if(keras.backend.backend() != "torch")
 @pytest.mark.parametrize("policy", ["float64", "bfloat16", "mixed_float16"])
 def test_policy_trains_and_fills(policy):
     keras.config.set_dtype_policy(policy)

@@ -22,6 +22,7 @@ def read_epoch(iterator):
 def iterate_fit(
     model,
     x,
+    y=None,
     epochs=1,
     initial_epoch=0,
     steps_per_epoch=None,
@@ -44,7 +45,7 @@ def iterate_fit(
     return result
 
 
-def iterate_evaluation(model, x):
+def iterate_evaluation(model, x, *args):
     """Iterate over data as Keras' `evaluate` does, and return the images."""
     iterator = EpochIterator(x)
     iterator.reset()

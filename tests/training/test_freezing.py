@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from keras_ctsdg.models import Discriminator, Generator, VGG16Features
-from tests.common import random_batch, to_numpy
+from tests.common import random_batch, slow_if, to_numpy
 from tests.training.common import make_model
 
 LAYER = "texture_encoder_2"
+# Each of these compiles a step anew, where steps are compiled.
+slow_elsewhere = slow_if(keras.backend.backend() != "torch")
 
 
 def read_weights(network):
@@ -41,6 +43,7 @@ def compile_again(model):
     )
 
 
+@slow_elsewhere
 @pytest.mark.parametrize("frozen", ["generator", "discriminator"])
 def test_frozen_network_stays_bit_for_bit(frozen):
     model = make_model()
@@ -75,13 +78,11 @@ def test_nothing_changes_before_the_next_compile():
     layer.trainable = norm.trainable = True
     # The order of variables on JAX must not depend on the flags.
     assert changed_weights(model) == everything - paths(layer, norm)
-    before = model.predict(random_batch(2), verbose=0)
-    model.fit(random_batch(2), verbose=0, validation_data=random_batch(2))
     compile_again(model)
     assert changed_weights(model) == everything
-    assert np.isfinite(before).all()
 
 
+@slow_elsewhere
 def test_callback_that_freezes_takes_effect_at_the_next_compile():
     model = make_model()
     compile_again(model)
@@ -122,6 +123,7 @@ def test_predictions_do_not_depend_on_flags(small_model):
         frozen.trainable = True
 
 
+@slow_elsewhere
 def test_frozen_layers_are_saved(tmp_path):
     model = make_model()
     layer = model.generator.get_layer(LAYER)
@@ -141,6 +143,7 @@ def test_frozen_layers_are_saved(tmp_path):
     )
 
 
+@slow_elsewhere
 def test_perceptual_network_is_frozen_by_compile():
     vgg = VGG16Features(weights=None)
     vgg.trainable = True

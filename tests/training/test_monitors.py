@@ -103,10 +103,10 @@ def test_loss_scaling_keeps_the_two_rates():
 
 def test_what_a_callback_cannot_do_is_known_at_the_start(small_model, tmp_path):
     (tmp_path / "file").touch()
-    wide = random_batch(2, width=100)
+    with pytest.raises(ValueError, match="multiples of 128"):
+        SampleGrid(tmp_path, random_batch(2, width=100))
     for callback, message in (
         (SampleGrid(tmp_path / "file", random_batch(2)), "`folder` must be a folder"),
-        (SampleGrid(tmp_path, wide), "multiples of 128"),
         (GracefulInterrupt(), "entered with `with`"),
     ):
         with pytest.raises(ValueError, match=message):

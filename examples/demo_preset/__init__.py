@@ -1,0 +1,1 @@
+"""What `examples/train_demo_preset.py` is made of: photographs, training, scores."""

@@ -1,0 +1,59 @@
+"""What a step reports: losses and image metrics, as means since the last reset."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ctsdg.conventions import composite, image_to_unit
+
+
+class Logs(keras.Model):
+    """A model with a tracker for each loss, and metrics of its images.
+
+    `keras_ctsdg.CTSDG.__init__` sets both.
+    """
+
+    loss_trackers: Any
+    image_metrics: Any
+
+    def update_metrics(self, values, inputs, output=None):
+        """Update the loss trackers and, given an output, the image metrics.
+
+        Args:
+            values: Dict of scalars, the losses of the batch.
+            inputs: Dict of float32 tensors, as `prepare_batch` returns them.
+            output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's output. Defaults
+                to `None`, which leaves the image metrics as they are.
+
+        Returns:
+            Dict of scalars, the logs, which are means since the last reset.
+        """
+        size = ops.shape(inputs["image"])[0]
+        logs = {}
+        for name, tracker in self.loss_trackers.items():
+            if name in values:
+                tracker.update_state(values[name], sample_weight=size)
+                logs[name] = tracker.result()
+        # What Keras' callbacks monitor by default.
+        logs["loss"] = logs["generator_loss"]
+        if output is not None:
+            target, mask = inputs["image"], inputs["mask"]
+            filled = composite(output, target, mask)
+            for metric in self.image_metrics:
+                metric.update_state(
+                    image_to_unit(target), image_to_unit(filled), mask=mask
+                )
+                logs |= metric.result()
+        return logs
+
+    def get_metrics_result(self):
+        """Return the results of the metrics in use: of all replicas, unlike logs."""
+        results = {}
+        for metric in (*self.loss_trackers.values(), *self.image_metrics):
+            if ops.convert_to_numpy(metric.count.value).any():
+                result = metric.result()
+                results |= result if isinstance(result, dict) else {metric.name: result}
+        if "generator_loss" in results:
+            results["loss"] = results["generator_loss"]
+        return results

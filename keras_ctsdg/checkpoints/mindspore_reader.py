@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ctsdg.checkpoints.downloads import refuse_failed_download
+from keras_ctsdg._downloads import refuse_failed_download
 
 PARTS = ("generator", "discriminator")
 # The format is little-endian on every machine.

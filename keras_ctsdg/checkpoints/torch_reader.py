@@ -3,7 +3,7 @@
 import re
 import zipfile
 
-from keras_ctsdg.checkpoints.downloads import refuse_failed_download
+from keras_ctsdg._downloads import refuse_failed_download
 from keras_ctsdg.checkpoints.name_maps import strip_wrappers
 
 # The authors' file has 0.2 GB, and would have three times that with optimizers.

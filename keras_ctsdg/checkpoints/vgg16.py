@@ -8,8 +8,8 @@ from pathlib import Path
 
 import keras
 
+from keras_ctsdg._downloads import refuse_failed_download
 from keras_ctsdg.checkpoints.assign import match
-from keras_ctsdg.checkpoints.downloads import refuse_failed_download
 from keras_ctsdg.checkpoints.name_maps import strip_wrappers, vgg16_names
 from keras_ctsdg.checkpoints.torch_reader import read_torch
 

@@ -75,6 +75,24 @@ def check_channels_last(shape, name):
         )
 
 
+def check_image_shape(shape, name):
+    """Check the shape of one image or mask, whose channels are last.
+
+    Args:
+        shape: Tuple, without a last axis of length 1.
+        name: Str, what errors call the array.
+
+    Raises:
+        ValueError: If it is neither [H, W] nor [H, W, C] with one of `BANDS`.
+    """
+    check_channels_last(shape, name)
+    if len(shape) != 2 and (len(shape) != 3 or shape[-1] not in BANDS):
+        raise ValueError(
+            f"`{name}` must be [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]. "
+            f"Received: {name}.shape={shape}"
+        )
+
+
 def to_levels(array):
     """Convert an image's array to levels of 8 bits.
 

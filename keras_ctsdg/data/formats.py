@@ -4,6 +4,8 @@ import functools
 
 from PIL import Image
 
+from keras_ctsdg._downloads import describe_failed_download
+
 # For EPS Pillow starts Ghostscript, and for WMF it calls Windows. It recognizes the
 # others without being able to decode them.
 REFUSED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
@@ -22,7 +24,6 @@ DNG_VERSION_TAG = 50706
 SIGNATURES = {
     b"%!PS": "it is PostScript, for which Pillow would start another program",
     b"%PDF": "it is a PDF",
-    b"version https://git-lfs": "it is a pointer of Git LFS; run `git lfs pull`",
     b"\xff\x0a": "it is a JPEG XL, which Pillow does not open",
     b"\0\0\0\x0cJXL ": "it is a JPEG XL, which Pillow does not open",
     b"v/1\1": "it is an OpenEXR, which Pillow does not open",
@@ -104,18 +105,20 @@ def describe_content(head):
     Returns:
         Str, or `None` if it is unknown.
     """
-    if not head:
-        return "it is empty"
     if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
         return NEEDS_HEIF
     text = head.lstrip().lower()
-    if text.startswith((b"<!doctype html", b"<html")):
-        return "it is a web page, perhaps the error of a download"
-    if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text):
+    if text.startswith((b"<svg", b"<!doctype svg")) or (
+        text.startswith(b"<?xml") and b"<svg" in text
+    ):
         return "it is an SVG, which Pillow does not open"
     if head.startswith(ZIP_SIGNATURE):
         return "it is a zip"
-    return describe_archive(head) or _find_signature(head, SIGNATURES)
+    return (
+        describe_failed_download(head)
+        or describe_archive(head)
+        or _find_signature(head, SIGNATURES)
+    )
 
 
 def _find_signature(head, signatures):

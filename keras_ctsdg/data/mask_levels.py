@@ -38,7 +38,7 @@ from keras_ctsdg.data._mask_colors import (
     resolve_alpha,
     resolve_colors,
 )
-from keras_ctsdg.data.arrays import BANDS, check_channels_last, is_array, to_array
+from keras_ctsdg.data.arrays import BANDS, check_image_shape, is_array, to_array
 
 # A level from which a pixel is rather white than black, of 255.
 MIDDLE = 127.5
@@ -121,12 +121,7 @@ def squeeze_mask(mask, name):
         if array.ndim == 3 and array.shape[-1] in BANDS:
             break
         array = array[0]
-    check_channels_last(array.shape, name)
-    if array.ndim != 2 and (array.ndim != 3 or array.shape[-1] not in BANDS):
-        raise ValueError(
-            f"`{name}` must be [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]. "
-            f"Received: {name}.shape={array.shape}"
-        )
+    check_image_shape(array.shape, name)
     return array
 
 

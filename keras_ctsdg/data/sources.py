@@ -15,7 +15,7 @@ from PIL import Image
 
 from keras_ctsdg.data.arrays import (
     BANDS,
-    check_channels_last,
+    check_image_shape,
     is_array,
     to_array,
     to_levels,
@@ -218,14 +218,9 @@ def make_source(image, name):
             f"Received: {name} of type {type(image).__name__}"
         )
     array = to_array(image, name)
-    check_channels_last(array.shape, name)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
-    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in BANDS):
-        raise ValueError(
-            f"`{name}` must be [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]. "
-            f"Received: {name}.shape={array.shape}"
-        )
+    check_image_shape(array.shape, name)
     return MemorySource(array, name)
 
 

@@ -38,11 +38,12 @@ def check_filters(filters):
     Raises:
         ValueError: If the argument breaks this rule.
     """
-    if check_positive("filters", filters) % 4:
+    width = check_positive("filters", filters)
+    if width % 4:
         raise ValueError(
             f"`filters` must be a positive multiple of 4. Received: filters={filters}"
         )
-    return int(filters)
+    return width
 
 
 def check_model_arguments(arguments):

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_ctsdg._checks import check_choice, check_writable_folder
-from keras_ctsdg.checkpoints.downloads import refuse_failed_download
+from keras_ctsdg._downloads import refuse_failed_download
 from keras_ctsdg.presets.card import build_card
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"

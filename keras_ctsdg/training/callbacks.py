@@ -38,7 +38,7 @@ class FineTuning(keras.callbacks.Callback):
 
     Raises:
         ValueError: If `start_epoch` is not an integer from 0 on, a learning rate is
-            not positive or, when the training begins, one follows a schedule.
+            negative or, when the training begins, one follows a schedule.
 
     Example:
 

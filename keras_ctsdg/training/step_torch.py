@@ -1,7 +1,6 @@
 import types
 from typing import Any
 
-import keras
 import torch
 
 from keras_ctsdg import _keras_private
@@ -30,9 +29,8 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
         return self._run("test", self.compute_logs, self.prepare_batch(data))
 
     def predict_step(self, data):
-        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         # Edges are grown until they stop, which is not a fixed graph.
-        return self._run("predict", self, self.complete_inputs(inputs))
+        return self._run("predict", self, self.prepare_batch(data))
 
     def _values_and_gradients(self, inputs):
         """Return the losses and, variable by variable, the scaled losses' gradients."""

@@ -10,8 +10,12 @@ import keras
 
 from _keras_ctsdg_command import hold_back_stderr
 
-# Ray reads them when it is imported.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+# Ray reads them when it is imported. It would print messages to stdout, among JSON.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
+}
 # A worker whose process ends starts again, but not for ever for the same items.
 RETRIES = 1
 MAX_ITEMS_IN_BLOCK = 16
@@ -64,10 +68,13 @@ def connect(address, workers=None):
             f"`auto` looks for on this machine. Received: --ray {address}, "
             f"{' '.join(str(error).split())}"
         ) from error
-    try:
-        yield RayCluster(workers)
-    finally:
-        ray.shutdown()
+    with warnings.catch_warnings():
+        # Of options of Ray Data that it sets itself.
+        warnings.filterwarnings("ignore", module=r"ray\.")
+        try:
+            yield RayCluster(workers)
+        finally:
+            ray.shutdown()
 
 
 def worker_environment():

@@ -111,10 +111,11 @@ def summarize_not_taken(not_taken):
 def is_same_place(first, second):
     """Return whether two paths name the same folder or file, by links too."""
     first, second = expand_user(first), expand_user(second)
+    if isinstance(first, RemotePath) or isinstance(second, RemotePath):
+        return first == second
     try:
         return os.path.samefile(first, second)
-    # A path in remote storage is none of the operating system's.
-    except (OSError, TypeError):
+    except OSError:
         return first == second
 
 

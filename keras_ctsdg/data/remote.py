@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://.+")
 # Parts of S3's uploads are written on their own; larger ones mean fewer requests.
 CHUNK_BYTES = 2**23
+ROOT = PurePosixPath()
 
 
 def is_uri(path):
@@ -24,10 +25,10 @@ class RemotePath:
     Args:
         root: Str, a URI. Options of the storage may follow a `?`, as in
             `s3://bucket/photos?region=eu-west-1`; they are no part of any name.
-        path: Path relative to it. Defaults to none, the root itself.
+        path: Path relative to it. Defaults to the root itself.
     """
 
-    def __init__(self, root, path=""):
+    def __init__(self, root, path=ROOT):
         self.root = root
         self.path = PurePosixPath(path)
 
@@ -36,7 +37,7 @@ class RemotePath:
         """PyArrow's file system, and the path in it."""
         filesystem, root = _open_filesystem(self.root)
         root = root.rstrip("/") or root
-        if self.path == PurePosixPath():
+        if self.path == ROOT:
             return filesystem, root
         return filesystem, f"{root.rstrip('/')}/{self.path}"
 
@@ -56,7 +57,7 @@ class RemotePath:
 
     def __str__(self):
         root = self.root.partition("?")[0].rstrip("/")
-        return root if self.path == PurePosixPath() else f"{root}/{self.path}"
+        return root if self.path == ROOT else f"{root}/{self.path}"
 
     def __repr__(self):
         return f"RemotePath('{self}')"
@@ -72,7 +73,7 @@ class RemotePath:
 
     def with_suffix(self, suffix):
         """Return the path with another ending."""
-        if self.path != PurePosixPath():
+        if self.path != ROOT:
             return RemotePath(self.root, self.path.with_suffix(suffix))
         root, mark, options = self.root.partition("?")
         return RemotePath(

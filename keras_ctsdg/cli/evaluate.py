@@ -105,6 +105,9 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     settings = {
         "model": model,
+        "images": str(images or celeba),
+        "masks": str(masks),
+        "split": split,
         "samples": count_samples(dataset, limit),
         "batch_size": batch_size,
         "image_size": image_size,

@@ -21,7 +21,7 @@ RETRIES = 1
 MAX_ITEMS_IN_BLOCK = 16
 
 
-class WorkerDiedError(RuntimeError):
+class WorkerDiedError(OSError):
     """The process of a worker ended each time that it was given an item."""
 
 

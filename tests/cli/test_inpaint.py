@@ -22,7 +22,7 @@ from tests.processes import MEASURED_COMMAND, finish, start_command, start_pytho
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
     keras.utils.set_random_seed(1)
-    keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8)).save(path)
+    keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4)).save(path)
     return path
 
 

@@ -53,17 +53,6 @@ def test_class_is_the_same_on_every_backend():
         assert f"\n{section}\n" in documentation
 
 
-def test_from_preset_is_a_method_too(small_model, tmp_path):
-    small_model.save_to_preset(tmp_path / "preset")
-    model = keras_ctsdg.CTSDG.from_preset(tmp_path / "preset")
-    assert type(model) is keras_ctsdg.CTSDG
-    batch = random_batch(2)
-    np.testing.assert_allclose(
-        model.predict_on_batch(batch), small_model.predict_on_batch(batch), atol=1e-6
-    )
-    assert keras_ctsdg.CTSDG.from_preset is keras_ctsdg.from_preset
-
-
 def test_bad_arguments_are_refused():
     generator, discriminator = Generator(filters=4), Discriminator(filters=4)
     with pytest.raises(ValueError, match="`generator` must be .*Received: generator="):
@@ -284,6 +273,7 @@ def test_saved_model_resumes_training(tmp_path, perceptual_model):
         assert logs == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.backend_independent
 def test_saved_model_holds_every_number_once(tmp_path, perceptual_model):
     path = tmp_path / "model.keras"
     perceptual_model.save(path)

@@ -91,9 +91,9 @@ def test_fit_and_validate_from_files(folder, small_model):
     history = small_model.fit(
         training,
         epochs=2,
-        steps_per_epoch=2,
+        steps_per_epoch=1,
         validation_data=dataset(folder),
-        validation_steps=2,
+        validation_steps=1,
         verbose=0,
     ).history
     assert training.epoch == 2

@@ -117,6 +117,7 @@ def test_folder_is_filled_reported_and_continued(command, saved, folder):
     assert (out / "a.jpg").stat().st_mtime_ns > stamp
 
 
+@pytest.mark.backend_independent
 def test_single_image_and_one_mask_for_all_images(command, saved, folder):
     image, mask = folder / "images" / "a.jpg", folder / "masks" / "a.png"
     arguments = ("inpaint", saved, "--image", image, "--mask", mask)

@@ -9,6 +9,7 @@ from rich.progress import track
 from keras_ctsdg import from_preset
 from keras_ctsdg.cli._cluster import RayAddress, RayWorkers, Shard, open_cluster
 from keras_ctsdg.cli._console import error_console, print_line
+from keras_ctsdg.cli._inpaint_arguments import default_out, split_arguments
 from keras_ctsdg.cli._options import options_from
 from keras_ctsdg.cluster.shards import parse_shard
 from keras_ctsdg.cluster.workers import fill_files_on
@@ -21,11 +22,16 @@ from keras_ctsdg.inpainting.batch import InpaintBatch, fill_files
 @options_from(InpaintOptions)
 @options_from(FileOptions)
 def inpaint(
-    model: Annotated[
-        str, typer.Argument(help="A preset's name or folder, or a `.keras` file.")
-    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PRESET] [IMAGES]",
+            help="A preset's name or folder, or a `.keras` file, by default `demo`; "
+            "then the images, unless by --images.",
+        ),
+    ] = None,
     images: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--images",
             "--image",
@@ -33,15 +39,16 @@ def inpaint(
             metavar="PATH",
             help="An image, a folder, a pattern in quotes, or a URI such as s3://...",
         ),
-    ],
+    ] = None,
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             parser=expand_user,
             metavar="PATH",
-            help="File for one image, folder for a folder; or a URI.",
+            help="File for one image, folder for a folder; or a URI. By default the "
+            "name of the images with `_filled`, beside them.",
         ),
-    ],
+    ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(
@@ -69,6 +76,8 @@ def inpaint(
 ):
     """Fill the holes in an image, or in all images of a folder.
 
+    `keras-ctsdg inpaint photo.jpg --mask mask.png` writes photo_filled.jpg.
+
     Results keep name, format and metadata. Formats without loss keep every pixel
     outside the holes bit for bit; JPEG, AVIF and lossy WebP are encoded again, as the
     image was. A result appears under its name only when it is complete. Run again, the
@@ -78,6 +87,9 @@ def inpaint(
     """
     files = FileOptions(**{x.name: options.pop(x.name) for x in fields(FileOptions)})
     options = InpaintOptions(**options)
+    preset, images = split_arguments(words, images)
+    if out is None:
+        out = default_out(images, files.ending)
     batch = InpaintBatch(
         images, masks, out, alpha, overwrite, files, parse_shard(shard)
     )
@@ -89,7 +101,7 @@ def inpaint(
     try:
         if batch.pending:
             with open_cluster(ray, ray_workers) as cluster:
-                loaded = from_preset(model, with_discriminator=False)
+                loaded = from_preset(preset, with_discriminator=False)
                 fill = fill_files if cluster is None else fill_files_on(cluster)
                 batch.run(loaded, options, progress, fill)
     except KeyboardInterrupt:

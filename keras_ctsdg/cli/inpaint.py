@@ -18,7 +18,10 @@ from keras_ctsdg.inpainting.batch import InpaintBatch
 @options_from(FileOptions)
 def inpaint(
     model: Annotated[
-        str, typer.Argument(help="A preset's name or folder, or a `.keras` file.")
+        str,
+        typer.Argument(
+            help="A preset's name or folder, a `.keras` file, or an exported file."
+        ),
     ],
     images: Annotated[
         Path,

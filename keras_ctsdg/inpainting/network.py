@@ -3,8 +3,10 @@
 import numpy as np
 from PIL import Image
 
+from keras_ctsdg.conventions import STRUCTURE_KEYS
 from keras_ctsdg.data.edges import gray_and_edge
 from keras_ctsdg.inpainting.crops import padded_size
+from keras_ctsdg.inpainting.windows import fixed_size
 
 
 def fill_window(model, image, hole, size=None):
@@ -33,18 +35,17 @@ def fill_window(model, image, hole, size=None):
 def _predict(model, image, hole):
     """Fill a window at its own size, mirrored up to the size that the network takes."""
     height, width = hole.shape
-    below, right = np.subtract(padded_size(hole.shape), hole.shape)
+    size = fixed_size(model.generator) or padded_size(hole.shape)
+    below, right = np.subtract(size, hole.shape)
     padding = ((0, below), (0, right))
     # The mirrored part repeats the hole, because its content is unknown there too.
     hole = np.pad(hole, padding, "reflect")
     image = np.pad(image, (*padding, (0, 0)), "reflect")
-    gray, edge = gray_and_edge(image, model.edges, model.sigma, hole)
-    inputs = {
-        "image": image,
-        "gray": gray,
-        "edge": edge,
-        "mask": hole[..., None].astype("float32"),
-    }
+    inputs = {"image": image, "mask": hole[..., None].astype("float32")}
+    # Exported files compute gray and edge themselves.
+    if model.edges is not None:
+        structure = gray_and_edge(image, model.edges, model.sigma, hole)
+        inputs |= zip(STRUCTURE_KEYS, structure, strict=True)
     filled = model.predict_on_batch({key: x[None] for key, x in inputs.items()})
     return np.asarray(filled, "float32")[0, :height, :width]
 

@@ -1,5 +1,6 @@
 """Similarities of 3 x 3 patches, in two implementations with equal results."""
 
+import keras
 from keras import ops
 
 from keras_ctsdg.layers._ops import add_up, zero_pad
@@ -70,5 +71,8 @@ def _inverse_norms(squares):
 
 
 def _row_slice(x, start, rows):
+    if keras.backend.backend() == "torch" and not isinstance(start, int):
+        # Exporters can follow an index, but not a slice that starts at a tensor.
+        return ops.take(x, start + ops.arange(rows), axis=1)
     batch, _, width, channels = ops.shape(x)
     return ops.slice(x, (0, start, 0, 0), (batch, rows, width, channels))

@@ -7,6 +7,8 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg._checks import check_positive
+from keras_ctsdg.export import ExportedModel
+from keras_ctsdg.export.exported_model import is_exported_file
 from keras_ctsdg.models._initializers import skip_initialization
 from keras_ctsdg.presets.files import (
     CONFIG,
@@ -56,6 +58,7 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
             - a name, such as `"celeba"`: see `keras_ctsdg.list_presets`;
             - the path of a preset's folder, or of a `.keras` file of a
               `keras_ctsdg.CTSDG`, also as a `pathlib.Path`;
+            - the path of a file that `CTSDG.export` wrote, such as `"model.onnx"`;
             - `"hf://owner/name"`, on the Hugging Face hub;
             - `"kaggle://owner/model/keras/variation"`, on Kaggle.
         dtype: Str or `keras.DTypePolicy`, such as `"mixed_bfloat16"`, for both
@@ -67,9 +70,11 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
             `True`.
 
     Returns:
-        A `keras_ctsdg.CTSDG`.
+        A `keras_ctsdg.CTSDG`; for an exported file, a
+        `keras_ctsdg.export.ExportedModel`, which fills images only.
 
     Raises:
+        ImportError: If the runtime of an exported file is not installed.
         FileNotFoundError: If the preset is published but not installed.
         ValueError: If there is no such preset, or it does not hold a
             `keras_ctsdg.CTSDG`.
@@ -82,7 +87,9 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
     model = keras_ctsdg.from_preset("trained/model.keras", dtype="mixed_bfloat16")
     ```
     """
-    path = _locate(preset)
+    if is_exported_file(preset):
+        return _load_exported(preset, dtype, load_weights)
+    path = locate(preset)
     config = read_json(path, CONFIG)
     _check_config(config, path)
     # Optimizers and the perceptual network are not loaded.
@@ -145,11 +152,21 @@ def _describe(name):
     return entry
 
 
+def _load_exported(path, dtype, load_weights):
+    if dtype is not None or not load_weights:
+        raise ValueError(
+            "An exported file has its dtype and weights: `dtype` must be `None` and "
+            f"`load_weights` true. Received: preset={path}, dtype={dtype!r}, "
+            f"load_weights={load_weights}"
+        )
+    return ExportedModel(path)
+
+
 # === Sources ===
 
 
-def _locate(preset):
-    """Return the folder or the `.keras` file of a preset."""
+def locate(preset):
+    """Return the path of a preset's folder or `.keras` file, as `from_preset` does."""
     if isinstance(preset, str) and preset.startswith(HUBS):
         return _check_files(_download(preset), preset)
     if not isinstance(preset, (str, os.PathLike)):
@@ -178,8 +195,8 @@ def _check_files(path, preset):
     if path.is_file() and path.suffix == ".keras":
         return path
     raise ValueError(
-        "`preset` must be a preset's name, its folder, an existing `.keras` file, "
-        f"or start with {' or '.join(HUBS)}. Received: preset={preset}"
+        "`preset` must be a preset's name, its folder, an existing `.keras` file, an "
+        f"exported file, or start with {' or '.join(HUBS)}. Received: preset={preset}"
     )
 
 

@@ -40,13 +40,13 @@ class ExportedModel(FillsImages):
 
     # The file computes gray and edge itself, and cannot be trained.
     edges = None
-    sigma = None
     discriminator = None
 
     def __init__(self, filepath):
         self.runtime = open_file(filepath)
         self.metadata = self.runtime.metadata
         self.image_dtype = self.metadata["image_dtype"]
+        self.sigma = float(self.metadata["sigma"])
         self.generator = ExportedGenerator(self.metadata)
 
     def predict_on_batch(self, x):

@@ -120,8 +120,9 @@ class ExportPlan:
 
 def format_of_path(path):
     """Return the format that the ending of a path stands for, or `None`."""
-    suffix = Path(path).suffix.lower()
-    return next((k for k, spec in FORMATS.items() if spec.ending == suffix), None)
+    formats = {spec.ending: name for name, spec in FORMATS.items()}
+    default = "savedmodel" if Path(path).is_dir() else None
+    return formats.get(Path(path).suffix.lower(), default)
 
 
 def plan_export(
@@ -148,7 +149,9 @@ def plan_export(
     format = "savedmodel" if format == "tf_saved_model" else format
     format = check_choice("format", format, (*Format, None)) or format_of_path(path)
     endings = ", ".join(f"{k}: {x.ending or 'a folder'}" for k, x in FORMATS.items())
-    if format is None or format_of_path(path) != format:
+    # A folder may be called `1.0`, but not `model.onnx`.
+    expected = (format, None) if format == "savedmodel" else (format,)
+    if format is None or format_of_path(path) not in expected:
         raise ValueError(
             f"The ending of `filepath` must be that of its format ({endings}). "
             f"Received: filepath={path}, format={format!r}"

@@ -92,7 +92,8 @@ def _pad(x, height, width):
 
 
 def _mirror(x, length, axis):
-    if isinstance(length, int) and length % SIZE_MULTIPLE == 0:
+    # TensorFlow's sizes are tensors where they are free.
+    if not ops.is_tensor(length) and length % SIZE_MULTIPLE == 0:
         return x
     padded = (length + SIZE_MULTIPLE - 1) // SIZE_MULTIPLE * SIZE_MULTIPLE
     # The index goes back and forth, as often as a short side needs it.

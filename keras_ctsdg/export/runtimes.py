@@ -42,7 +42,9 @@ def open_file(path):
         )
     try:
         runtime = RUNTIMES[format](path)
-        missing = {"image_dtype", "height", "width", "filters"} - set(runtime.metadata)
+        missing = {"image_dtype", "height", "width", "filters", "sigma"} - set(
+            runtime.metadata
+        )
     # Each runtime has errors of its own for files that it cannot read.
     except Exception as error:
         raise ValueError(

@@ -1,6 +1,9 @@
 """Files that the PyTorch backend writes: ONNX and `.pt2`."""
 
+import contextlib
 import json
+import logging
+import warnings
 
 from keras_ctsdg.export.metadata import CHANNELS
 from keras_ctsdg.export.runtimes import METADATA_KEY
@@ -21,7 +24,8 @@ def write_torch(graph, plan, path, metadata):
     import torch
 
     files = {f"{METADATA_KEY}.json": json.dumps(metadata, indent=2)}
-    torch.export.save(_trace(graph, plan), path, extra_files=files)
+    with _quiet():
+        torch.export.save(_trace(graph, plan), path, extra_files=files)
 
 
 def write_onnx(graph, plan, path, metadata):
@@ -31,13 +35,14 @@ def write_onnx(graph, plan, path, metadata):
 
     from keras_ctsdg.export.onnx_weights import compress_weights
 
-    program = torch.onnx.export(
-        _trace(graph, plan),
-        dynamo=True,
-        input_names=list(INPUTS),
-        output_names=list(OUTPUTS),
-        verbose=False,
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            _trace(graph, plan),
+            dynamo=True,
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            verbose=False,
+        )
     model = program.model_proto
     if plan.dtype != "float32":
         compress_weights(model, plan.dtype)
@@ -45,6 +50,22 @@ def write_onnx(graph, plan, path, metadata):
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     onnx.save(model, path)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Hold back what the exporters report of their own insides."""
+    loggers = [logging.getLogger(name) for name in ("torch.export", "torch.onnx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _strip(model):

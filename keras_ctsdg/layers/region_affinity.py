@@ -169,7 +169,11 @@ def _prefers_grams(training):
 def _rows_per_step(height, width, training):
     """Return the largest divisor of the height within the limit, or else up to 2."""
     if not isinstance(height, int) or not isinstance(width, int):
-        return ops.where(height % 2 == 0, 2, 1)
+        is_even = height % 2 == 0
+        if keras.backend.backend() == "torch":
+            # In an exported graph the rest may be known though the height is not.
+            return 2 if is_even else 1
+        return ops.where(is_even, 2, 1)
     limit = MAX_TRAINING_SCORES if training else MAX_SCORES
     most = min(height, max(2, limit // (width * height * width)))
     return max(rows for rows in range(1, most + 1) if height % rows == 0)

@@ -155,8 +155,9 @@ def _describe(name):
 def _load_exported(path, dtype, load_weights):
     if dtype is not None or not load_weights:
         raise ValueError(
-            "An exported file has its dtype and weights: `dtype` must be `None` and "
-            f"`load_weights` true. Received: preset={path}, dtype={dtype!r}, "
+            "An exported file fills images only, with its own dtype and weights: "
+            "`dtype` must be `None` and `load_weights` true. "
+            f"Received: preset={path}, dtype={dtype!r}, "
             f"load_weights={load_weights}"
         )
     return ExportedModel(path)

@@ -24,6 +24,7 @@ class Runtime:
             "width": str(size[1]),
             "image_dtype": image_dtype,
             "filters": "8",
+            "sigma": "2.0",
         }
         self.sizes = []
         self.holes = 0

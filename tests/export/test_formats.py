@@ -36,9 +36,16 @@ def test_kerass_name_of_the_format(tmp_path):
     assert plan_export(tmp_path / "a", "tf_saved_model").format == "savedmodel"
 
 
+def test_folders_with_a_dot(tmp_path):
+    assert plan_export(tmp_path / "1.0", "savedmodel").format == "savedmodel"
+    (tmp_path / "2.0").mkdir()
+    assert plan_export(tmp_path / "2.0").format == "savedmodel"
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
+        ("a.onnx", {"format": "savedmodel"}, "savedmodel: a folder"),
         ("a.onnx", {"format": "litert"}, r"litert: \.tflite.*format='litert'"),
         ("a.h5", {}, r"onnx: \.onnx.*Received: filepath=.*a\.h5, format=None"),
         ("a", {"format": "onnx"}, "ending of `filepath`"),

@@ -93,7 +93,7 @@ class ExportedGenerator:
     def __init__(self, metadata):
         self.filters = int(metadata["filters"])
         size = (metadata[key] for key in ("height", "width"))
-        self.image_shape = (*(None if x == "any" else int(x) for x in size), 3)
+        self.image_shape = (*(int(x) if x.isdigit() else None for x in size), 3)
 
 
 def is_exported_file(path):

@@ -47,7 +47,8 @@ class FormatSpec:
         ending: Str, the ending of its files; empty for a folder.
         backend: Str, the Keras backend that writes it.
         dtypes: Tuple of str, how it may store weights.
-        is_size_free: Bool, whether its files take images of any size.
+        size_multiple: Int, of which the sizes of images are multiples that its files
+            take; `None` if each file takes one size.
         runtime: Str, the module that runs its files.
         package: Str, what `pip` installs the runtime by.
     """
@@ -55,20 +56,20 @@ class FormatSpec:
     ending: str
     backend: str
     dtypes: tuple
-    is_size_free: bool
+    size_multiple: int | None
     runtime: str
     package: str
 
 
 FORMATS = {
     "savedmodel": FormatSpec(
-        "", "tensorflow", ("float32",), True, "tensorflow", "tensorflow"
+        "", "tensorflow", ("float32",), 1, "tensorflow", "tensorflow"
     ),
     "openvino": FormatSpec(
         ".xml",
         "tensorflow",
         ("float32", "float16"),
-        True,
+        1,
         "openvino",
         "keras-ctsdg[openvino]",
     ),
@@ -76,7 +77,7 @@ FORMATS = {
         ".onnx",
         "torch",
         ("float32", "float16", "int8"),
-        False,
+        None,
         "onnxruntime",
         "keras-ctsdg[onnx]",
     ),
@@ -84,12 +85,12 @@ FORMATS = {
         ".tflite",
         "tensorflow",
         ("float32", "float16", "int8"),
-        False,
+        None,
         "ai_edge_litert",
         "keras-ctsdg[litert]",
     ),
     "torch": FormatSpec(
-        ".pt2", "torch", ("float32",), False, "torch", "keras-ctsdg[torch]"
+        ".pt2", "torch", ("float32",), None, "torch", "keras-ctsdg[torch]"
     ),
 }
 
@@ -195,7 +196,7 @@ def check_backend(plan):
 def _check_size(size, format):
     """Return the size as a tuple of ints, or `None` for any size."""
     if size is None:
-        return None if FORMATS[format].is_size_free else DEFAULT_SIZE
+        return None if FORMATS[format].size_multiple else DEFAULT_SIZE
     if not isinstance(size, (tuple, list)) or len(size) != 2:
         raise ValueError(f"`size` must be (height, width). Received: size={size!r}")
     size = tuple(check_positive("size", length) for length in size)

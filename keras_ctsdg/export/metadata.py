@@ -19,7 +19,9 @@ def build_metadata(model, plan, further=None):
     Returns:
         Dict of str to str.
     """
-    height, width = plan.size or ("any", "any")
+    multiple = plan.spec.size_multiple
+    free = "any" if multiple == 1 else f"any multiple of {multiple}"
+    height, width = plan.size or (free, free)
     levels = "levels 0 to 255" if plan.image_dtype == "uint8" else "values 0 to 1"
 
     def shape(name):

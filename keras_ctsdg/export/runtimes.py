@@ -34,7 +34,7 @@ def open_file(path):
         ValueError: If the file cannot be loaded, or was not written by `export`.
     """
     path = Path(path)
-    format = format_of_path(path)
+    format = str(format_of_path(path))
     if not has_runtime(format):
         raise ImportError(
             f"This file needs {FORMATS[format].runtime}: "
@@ -63,7 +63,7 @@ def import_openvino():
     """Import OpenVINO without its telemetry, which reports each import."""
     # A module that is `None` cannot be imported, and a stub takes its place.
     previous = sys.modules.get("openvino_telemetry")
-    sys.modules["openvino_telemetry"] = None
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
         import openvino
     finally:

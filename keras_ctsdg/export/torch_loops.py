@@ -48,6 +48,8 @@ def _map_rows(function, zeros, height, rows):
 
     steps = height // rows
     results = zeros.new_zeros((steps, *zeros.shape))
+    # A number that is not known yet could not be used inside the loop.
+    steps = torch.as_tensor(steps, device=zeros.device)
 
     def body(step, results):
         result = function(step * rows)

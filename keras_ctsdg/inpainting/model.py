@@ -1,5 +1,7 @@
 """What every model that fills images has in common."""
 
+from typing import Any
+
 from keras_ctsdg.inpainting.fill import inpaint
 from keras_ctsdg.inpainting.options import InpaintOptions
 from keras_ctsdg.models._value_checks import check_finite_weights
@@ -11,6 +13,8 @@ class FillsImages:
     Its `generator` says which sizes it takes and what memory that needs, and its
     `predict_on_batch` fills batches.
     """
+
+    generator: Any
 
     def inpaint(self, image, mask=None, **options):
         """Fill the holes in images of any kind and size, in their own pixels.

@@ -164,7 +164,7 @@ class MemoryLimit:
 
     def check_size(self, size, strategy):
         """Raise `ValueError` if a network of fixed size does not take an image."""
-        if not self.fits(size):
+        if self.size is not None and not self.fits(size):
             raise ValueError(
                 f'`strategy="{strategy}"` gives the network {size[0]} x {size[1]} '
                 f"pixels at once, but it takes {self.size[0]} x {self.size[1]} "

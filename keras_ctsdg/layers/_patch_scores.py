@@ -28,6 +28,8 @@ def gram_scores(features):
     inverse_norms = ops.reshape(_inverse_norms(squares), (-1, 1, 1, height, width))
 
     def scores(start, rows):
+        # In an exported loop, sizes must come from what the loop is given.
+        _, height, width, _ = ops.shape(features)
         queries = _row_slice(padded, start, rows + 2)
         queries = ops.reshape(queries, (-1, (rows + 2) * (width + 2), channels))
         grams = ops.cast(ops.matmul(queries, keys), "float32")

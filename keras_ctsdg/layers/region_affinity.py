@@ -76,6 +76,7 @@ class RegionAffinityLearning(keras.layers.Layer):
 
         def attend(start):
             """Blend the values for a block of rows: [B, rows + 1, W + 1, 4 * C]."""
+            _, height, width, _ = ops.shape(features)
             similarities = scores(start, rows) * self.softmax_scale
             if training and keras.backend.backend() == "torch":
                 similarities = _without_subnormal_gradients(similarities)

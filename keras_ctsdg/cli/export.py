@@ -1,3 +1,4 @@
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from keras_ctsdg import from_preset
 from keras_ctsdg.cli._console import console, print_line
 from keras_ctsdg.export import ExportDtype, Format, ImageDtype, export_model
 from keras_ctsdg.export.formats import plan_export
+from keras_ctsdg.export.metadata import describe_sizes
 from keras_ctsdg.presets.source import describe_source
 
 
@@ -62,13 +64,16 @@ def export(
     model = from_preset(preset, with_discriminator=False)
     with console.status(f"Exporting {preset}"):
         plan, psnr = export_model(model, file, *options, source)
-    height, width = plan.size or ("any", "any")
+    sizes = describe_sizes(plan)
+    if psnr is None:
+        checked = "Not checked"
+    else:
+        same = "equal" if psnr == math.inf else f"{psnr:.1f} dB"
+        checked = f"Checked by {plan.spec.runtime}: {same} in the hole"
     for line in (
-        f"{plan.format}, weights in {plan.dtype}, images of {height} x {width} (height "
-        f"x width) in {plan.image_dtype}, any batch size",
-        "Not checked"
-        if psnr is None
-        else f"Checked by {plan.spec.runtime}: {psnr:.1f} dB in the hole",
+        f"{plan.format}, weights in {plan.dtype}, images in {plan.image_dtype} of "
+        f"{sizes[0]} x {sizes[1]} (height x width), any batch size",
+        checked,
         f"Written to {plan.path}, {_megabytes(plan.path):.1f} MB",
         f"model = keras_ctsdg.from_preset({str(plan.path)!r})",
     ):

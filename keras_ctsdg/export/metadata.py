@@ -19,9 +19,7 @@ def build_metadata(model, plan, further=None):
     Returns:
         Dict of str to str.
     """
-    multiple = plan.spec.size_multiple
-    free = "any" if multiple == 1 else f"any multiple of {multiple}"
-    height, width = plan.size or (free, free)
+    height, width = describe_sizes(plan)
     levels = "levels 0 to 255" if plan.image_dtype == "uint8" else "values 0 to 1"
 
     def shape(name):
@@ -49,6 +47,13 @@ def build_metadata(model, plan, further=None):
         "license": "unknown",
         **{key: str(value) for key, value in (further or {}).items()},
     }
+
+
+def describe_sizes(plan):
+    """Return the height and width of a file's images, as two words for a reader."""
+    multiple = plan.spec.size_multiple
+    free = "any" if multiple == 1 else f"any multiple of {multiple}"
+    return plan.size or (free, free)
 
 
 def hash_weights(network):

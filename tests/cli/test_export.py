@@ -36,7 +36,7 @@ def test_writes_with_the_presets_hash(command, preset, tmp_path, monkeypatch):
     out = tmp_path / "a.onnx"
     code, stdout, stderr = command("export", preset, out, "--size", 128, 256)
     assert code == 0, stderr
-    assert "onnx, weights in float32, images of 128 x 256" in stdout
+    assert "onnx, weights in float32, images in uint8 of 128 x 256" in stdout
     assert "Not checked" in stdout and "onnxruntime" in stderr
     weights = (preset / "model.weights.h5").read_bytes()
     assert written["preset_sha256"] == hashlib.sha256(weights).hexdigest()

@@ -47,8 +47,7 @@ class FormatSpec:
         ending: Str, the ending of its files; empty for a folder.
         backend: Str, the Keras backend that writes it.
         dtypes: Tuple of str, how it may store weights.
-        size_multiple: Int, of which the sizes of images are multiples that its files
-            take; `None` if each file takes one size.
+        is_size_free: Bool, whether its files take images of any size.
         runtime: Str, the module that runs its files.
         package: Str, what `pip` installs the runtime by.
     """
@@ -56,20 +55,20 @@ class FormatSpec:
     ending: str
     backend: str
     dtypes: tuple
-    size_multiple: int | None
+    is_size_free: bool
     runtime: str
     package: str
 
 
 FORMATS = {
     "savedmodel": FormatSpec(
-        "", "tensorflow", ("float32",), 1, "tensorflow", "tensorflow"
+        "", "tensorflow", ("float32",), True, "tensorflow", "tensorflow"
     ),
     "openvino": FormatSpec(
         ".xml",
         "tensorflow",
         ("float32", "float16"),
-        1,
+        True,
         "openvino",
         "keras-ctsdg[openvino]",
     ),
@@ -77,7 +76,7 @@ FORMATS = {
         ".onnx",
         "torch",
         ("float32", "float16", "int8"),
-        None,
+        False,
         "onnxruntime",
         "keras-ctsdg[onnx]",
     ),
@@ -85,12 +84,12 @@ FORMATS = {
         ".tflite",
         "tensorflow",
         ("float32", "float16", "int8"),
-        None,
+        False,
         "ai_edge_litert",
         "keras-ctsdg[litert]",
     ),
     "torch": FormatSpec(
-        ".pt2", "torch", ("float32",), None, "torch", "keras-ctsdg[torch]"
+        ".pt2", "torch", ("float32",), False, "torch", "keras-ctsdg[torch]"
     ),
 }
 
@@ -196,7 +195,7 @@ def check_backend(plan):
 def _check_size(size, format):
     """Return the size as a tuple of ints, or `None` for any size."""
     if size is None:
-        return None if FORMATS[format].size_multiple else DEFAULT_SIZE
+        return None if FORMATS[format].is_size_free else DEFAULT_SIZE
     if not isinstance(size, (tuple, list)) or len(size) != 2:
         raise ValueError(f"`size` must be (height, width). Received: size={size!r}")
     size = tuple(check_positive("size", length) for length in size)

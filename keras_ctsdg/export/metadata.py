@@ -51,9 +51,7 @@ def build_metadata(model, plan, further=None):
 
 def describe_sizes(plan):
     """Return the height and width of a file's images, as two words for a reader."""
-    multiple = plan.spec.size_multiple
-    free = "any" if multiple == 1 else f"any multiple of {multiple}"
-    return plan.size or (free, free)
+    return plan.size or ("any", "any")
 
 
 def hash_weights(network):

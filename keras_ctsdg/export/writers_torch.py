@@ -5,10 +5,8 @@ import json
 import logging
 import warnings
 
-from keras_ctsdg.conventions import SIZE_MULTIPLE
 from keras_ctsdg.export.metadata import CHANNELS
 from keras_ctsdg.export.runtimes import METADATA_KEY
-from keras_ctsdg.export.torch_loops import looped_attention
 
 INPUTS, OUTPUTS = ("image", "mask"), ("filled", "edge")
 
@@ -89,7 +87,7 @@ def _strip(model):
 
 
 def _trace(graph, plan):
-    """Trace the graph with a free batch size and, if the plan says so, free sizes."""
+    """Trace the graph with a free batch size."""
     import torch
 
     class Module(torch.nn.Module):
@@ -105,17 +103,13 @@ def _trace(graph, plan):
     module = Module().eval()
     device = next(iter(module.parameters())).device
     dtype = getattr(torch, plan.image_dtype)
-    # Lengths of 1 would be taken for constants, and equal ones for the same.
-    height, width = plan.size or (3 * SIZE_MULTIPLE, 4 * SIZE_MULTIPLE)
+    # With one sample, the batch size would be taken for a constant.
     example = tuple(
-        torch.zeros((2, height, width, CHANNELS[name]), dtype=dtype, device=device)
+        torch.zeros((2, *plan.size, CHANNELS[name]), dtype=dtype, device=device)
         for name in INPUTS
     )
-    free = {0: torch.export.Dim("batch")}
-    if plan.size is None:
-        for axis, name in ((1, "rows"), (2, "columns")):
-            free[axis] = SIZE_MULTIPLE * torch.export.Dim(name, min=1)
-    with torch.no_grad(), looped_attention(graph.generator):
+    batch = {0: torch.export.Dim("batch")}
+    with torch.no_grad():
         return torch.export.export(
-            module, example, dynamic_shapes=(free, free), strict=False
+            module, example, dynamic_shapes=(batch, batch), strict=False
         )

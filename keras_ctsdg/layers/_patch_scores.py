@@ -1,6 +1,5 @@
 """Similarities of 3 x 3 patches, in two implementations with equal results."""
 
-import keras
 from keras import ops
 
 from keras_ctsdg.layers._ops import add_up, zero_pad
@@ -28,8 +27,6 @@ def gram_scores(features):
     inverse_norms = ops.reshape(_inverse_norms(squares), (-1, 1, 1, height, width))
 
     def scores(start, rows):
-        # In an exported loop, sizes must come from what the loop is given.
-        _, height, width, _ = ops.shape(features)
         queries = _row_slice(padded, start, rows + 2)
         queries = ops.reshape(queries, (-1, (rows + 2) * (width + 2), channels))
         grams = ops.cast(ops.matmul(queries, keys), "float32")
@@ -73,8 +70,5 @@ def _inverse_norms(squares):
 
 
 def _row_slice(x, start, rows):
-    if keras.backend.backend() == "torch" and not isinstance(start, int):
-        # Exporters can follow an index, but not a slice that starts at a tensor.
-        return ops.take(x, start + ops.arange(rows), axis=1)
     batch, _, width, channels = ops.shape(x)
     return ops.slice(x, (0, start, 0, 0), (batch, rows, width, channels))

@@ -76,7 +76,6 @@ class RegionAffinityLearning(keras.layers.Layer):
 
         def attend(start):
             """Blend the values for a block of rows: [B, rows + 1, W + 1, 4 * C]."""
-            _, height, width, _ = ops.shape(features)
             similarities = scores(start, rows) * self.softmax_scale
             if training and keras.backend.backend() == "torch":
                 similarities = _without_subnormal_gradients(similarities)
@@ -97,34 +96,8 @@ class RegionAffinityLearning(keras.layers.Layer):
 
         shape = (batch, rows + 1, width + 1, 4 * channels)
         zeros = ops.zeros(shape, background.dtype)
-        blended = self.map_rows(attend, zeros, height, rows)
+        blended = _map_rows(attend, zeros, height, rows)
         return _to_pixels(_merge_rows(blended)) / 4
-
-    @staticmethod
-    def map_rows(function, zeros, height, rows):
-        """Apply a function to one block of rows after the other.
-
-        Args:
-            function: Function of the first row of a block.
-            zeros: Tensor of zeros, of the shape and dtype of the function's result.
-            height: Int, the number of all rows.
-            rows: Int, the number of rows in a block, which divides the height.
-
-        Returns:
-            Tensor of the results, stacked on a new first axis.
-        """
-        if isinstance(rows, int) and height // rows <= MAX_UNROLLED_STEPS:
-            return ops.stack([function(start) for start in range(0, height, rows)])
-        starts = ops.arange(height // rows, dtype="int32") * rows
-
-        def body(_, start):
-            # As the loop's carry, a result must be complete before the next step.
-            # TensorFlow would otherwise run steps in parallel, in several times the
-            # memory.
-            result = function(start)
-            return result, result
-
-        return ops.scan(body, zeros, starts)[1]
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
@@ -170,14 +143,35 @@ def _prefers_grams(training):
 def _rows_per_step(height, width, training):
     """Return the largest divisor of the height within the limit, or else up to 2."""
     if not isinstance(height, int) or not isinstance(width, int):
-        is_even = height % 2 == 0
-        if keras.backend.backend() == "torch":
-            # In an exported graph the rest may be known though the height is not.
-            return 2 if is_even else 1
-        return ops.where(is_even, 2, 1)
+        return ops.where(height % 2 == 0, 2, 1)
     limit = MAX_TRAINING_SCORES if training else MAX_SCORES
     most = min(height, max(2, limit // (width * height * width)))
     return max(rows for rows in range(1, most + 1) if height % rows == 0)
+
+
+def _map_rows(function, zeros, height, rows):
+    """Apply a function to one block of rows after the other.
+
+    Args:
+        function: Function of the first row of a block.
+        zeros: Tensor of zeros, of the shape and dtype of the function's result.
+        height: Int, the number of all rows.
+        rows: Int, the number of rows in a block, which divides the height.
+
+    Returns:
+        Tensor of the results, stacked on a new first axis.
+    """
+    if isinstance(rows, int) and height // rows <= MAX_UNROLLED_STEPS:
+        return ops.stack([function(start) for start in range(0, height, rows)])
+    starts = ops.arange(height // rows, dtype="int32") * rows
+
+    def body(_, start):
+        # As the loop's carry, a result must be complete before the next step starts.
+        # TensorFlow would otherwise run steps in parallel, in several times the memory.
+        result = function(start)
+        return result, result
+
+    return ops.scan(body, zeros, starts)[1]
 
 
 # === Attention ===

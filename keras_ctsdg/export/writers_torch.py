@@ -6,6 +6,7 @@ import logging
 import warnings
 
 from keras_ctsdg.export.metadata import CHANNELS
+from keras_ctsdg.export.onnx_weights import compress_weights
 from keras_ctsdg.export.runtimes import METADATA_KEY
 
 INPUTS, OUTPUTS = ("image", "mask"), ("filled", "edge")
@@ -30,25 +31,28 @@ def write_torch(graph, plan, path, metadata):
 def write_onnx(graph, plan, path, metadata):
     """Write an ONNX file with its weights inside, as `write_torch` documents it."""
     import onnx
-    import torch
 
-    from keras_ctsdg.export.onnx_weights import compress_weights
-
-    with _quiet():
-        program = torch.onnx.export(
-            _trace(graph, plan),
-            dynamo=True,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            verbose=False,
-        )
-    model = program.model_proto
+    model = _translate(graph, plan)
     if plan.dtype != "float32":
         compress_weights(model, plan.dtype)
     _strip(model)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     onnx.save(model, path)
+
+
+def _translate(graph, plan):
+    """Return the graph as an `onnx.ModelProto`."""
+    import torch
+
+    with _quiet():
+        return torch.onnx.export(
+            _trace(graph, plan),
+            dynamo=True,
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            verbose=False,
+        ).model_proto
 
 
 @contextlib.contextmanager

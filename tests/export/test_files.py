@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import keras_ctsdg
-from keras_ctsdg.export import exporting
+from keras_ctsdg.export import exporting, writers_torch
 from keras_ctsdg.export.check import MIN_PSNR, sample_input
 from keras_ctsdg.export.formats import FORMATS
 from keras_ctsdg.export.graph import TOPS, FillImage
@@ -57,8 +57,29 @@ def psnr_in_hole(found, expected, mask, top):
     return -10 * np.log10(max(np.mean(np.square(difference / top)), 1e-12))
 
 
+@pytest.fixture(scope="module")
+def translations():
+    return {}
+
+
+@pytest.fixture
+def translate_once(translations, monkeypatch):
+    """Let files that differ in their weights alone share the work of the exporter."""
+    translate = writers_torch._translate
+
+    def translate_once(graph, plan):
+        key = graph.edges, plan.image_dtype, plan.size
+        if key not in translations:
+            translations[key] = translate(graph, plan).SerializeToString()
+        import onnx
+
+        return onnx.load_from_string(translations[key])
+
+    monkeypatch.setattr(writers_torch, "_translate", translate_once)
+
+
 @pytest.mark.parametrize(("format", "dtype", "edges", "image_dtype"), ROWS)
-def test_file(tmp_path, capsys, format, dtype, edges, image_dtype):
+def test_file(tmp_path, capsys, translate_once, format, dtype, edges, image_dtype):
     if not is_installed(format):
         pytest.skip(f"needs {FORMATS[format].package}")
     model = make_model(edges)

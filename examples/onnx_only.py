@@ -1,6 +1,6 @@
 """Fill the hole in a photo with onnxruntime, NumPy and Pillow alone.
 
-    keras-ctsdg export PRESET model.onnx --size 512 512
+    keras-ctsdg export PRESET model.onnx --size 256 384
     python onnx_only.py model.onnx photo.jpg mask.png filled.png
 
 White in the mask marks the hole. The network sees the whole photo at the file's size.

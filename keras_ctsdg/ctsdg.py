@@ -236,7 +236,7 @@ class CTSDG(FillsImages, TrainingStep):
         Example:
 
         ```python
-        model.export("model.onnx", size=(512, 512))
+        model.export("model.onnx", size=(256, 384))
         filled = keras_ctsdg.from_preset("model.onnx").inpaint("a.jpg", "mask.png")
         ```
         """

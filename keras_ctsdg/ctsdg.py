@@ -4,7 +4,6 @@ import numpy as np
 from keras_ctsdg import _keras_private, metrics
 from keras_ctsdg._checks import check_choice, check_instance
 from keras_ctsdg.conventions import Edges, composite
-from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.export import export_model
 from keras_ctsdg.inpainting.model import FillsImages
 from keras_ctsdg.layers import CannyEdge
@@ -18,6 +17,7 @@ from keras_ctsdg.training import TrainingStep
 from keras_ctsdg.training.checked_data import check_data, plain_batch_errors
 from keras_ctsdg.training.data_adapter import (
     follow_epochs,
+    name_arguments,
     refuse_targets,
     validate_data,
     validate_evaluation_data,
@@ -128,15 +128,14 @@ class CTSDG(FillsImages, TrainingStep):
         **kwargs,
     ):
         refuse_targets(y=y, class_weight=class_weight, sample_weight=sample_weight)
-        if isinstance(x, InpaintingDataset):
-            x, kwargs = follow_epochs(x, kwargs)
+        x, kwargs = follow_epochs(x, name_arguments(args, kwargs))
         with plain_batch_errors():
             x = validate_data(x)
             if validation_data is not None:
                 validation_data = validate_evaluation_data(validation_data)
             if self.compiled:
-                prepare_callbacks(kwargs.get("callbacks"), self)
-            return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
+                kwargs = prepare_callbacks(kwargs, self)
+            return super().fit(x, validation_data=validation_data, **kwargs)
 
     def evaluate(
         self,

@@ -104,3 +104,25 @@ def is_exported_file(path):
     if path.is_dir():
         return (path / "saved_model.pb").is_file()
     return path.is_file() and format_of_path(path) is not None and bool(path.suffix)
+
+
+def load_exported(path, dtype=None, load_weights=True):
+    """Load an exported file, for `keras_ctsdg.from_preset`.
+
+    Args:
+        path: Path of the file or folder.
+        dtype, load_weights: As `from_preset` has them; the file decides both.
+
+    Returns:
+        `ExportedModel`.
+
+    Raises:
+        ValueError: If the arguments ask for something else than what the file holds.
+    """
+    if dtype is not None or not load_weights:
+        raise ValueError(
+            "An exported file fills images only, with its own dtype and weights: "
+            "`dtype` must be `None` and `load_weights` true. Received: "
+            f"preset={path}, dtype={dtype!r}, load_weights={load_weights}"
+        )
+    return ExportedModel(path)

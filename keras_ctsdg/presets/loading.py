@@ -7,15 +7,16 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg._checks import check_positive
-from keras_ctsdg.export import ExportedModel
-from keras_ctsdg.export.exported_model import is_exported_file
+from keras_ctsdg.export.exported_model import is_exported_file, load_exported
 from keras_ctsdg.models._initializers import skip_initialization
 from keras_ctsdg.presets.files import (
+    BUNDLED,
     CONFIG,
     METADATA,
     RECORD,
     WEIGHTS,
     estimate_parameters,
+    find_preset,
     is_preset,
     is_preset_name,
     preset_folder,
@@ -23,6 +24,8 @@ from keras_ctsdg.presets.files import (
     weights_size,
 )
 
+# The preset that is part of this package, and the default of commands that fill.
+DEFAULT_PRESET = "demo"
 # Weights that others published. This package hosts none; users convert them once.
 PUBLISHED = {
     "celeba": {
@@ -55,7 +58,8 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
     Args:
         preset: Str, one of
 
-            - a name, such as `"celeba"`: see `keras_ctsdg.list_presets`;
+            - a name, such as `"demo"`, which is part of this package, or `"celeba"`:
+              see `keras_ctsdg.list_presets`;
             - the path of a preset's folder, or of a `.keras` file of a
               `keras_ctsdg.CTSDG`, also as a `pathlib.Path`;
             - the path of a file that `CTSDG.export` wrote, such as `"model.onnx"`;
@@ -83,12 +87,12 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
     Example:
 
     ```python
-    model = keras_ctsdg.from_preset("celeba")
+    model = keras_ctsdg.from_preset("demo")
     model = keras_ctsdg.from_preset("trained/model.keras", dtype="mixed_bfloat16")
     ```
     """
     if is_exported_file(preset):
-        return _load_exported(preset, dtype, load_weights)
+        return load_exported(preset, dtype, load_weights)
     path = locate(preset)
     config = read_json(path, CONFIG)
     _check_config(config, path)
@@ -111,7 +115,7 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
 
 
 def list_presets():
-    """List the presets that are published or installed.
+    """List the presets: those of this package, installed ones, and published ones.
 
     Returns:
         Dict of names, each with a dict of `description` (str), `parameters` (int),
@@ -125,42 +129,32 @@ def list_presets():
     'mit'
     """
     home = preset_folder("any").parent
-    installed = [path.name for path in sorted(home.glob("*")) if is_preset(path)]
+    folders = [*sorted(BUNDLED.glob("*")), *sorted(home.glob("*"))]
+    found = [path.name for path in folders if is_preset(path)]
     return {
-        name: _describe(name)
-        for name in [*PUBLISHED, *installed]
-        if is_preset_name(name)
+        name: _describe(name) for name in [*found, *PUBLISHED] if is_preset_name(name)
     }
 
 
 def _describe(name):
-    folder = preset_folder(name)
+    folder = find_preset(name)
     known = PUBLISHED.get(name, {})
     entry = {
         "description": known.get("description", "Converted or saved here"),
         "parameters": known.get("parameters"),
         "size": 4 * known.get("parameters", 0),
         "license": known.get("license"),
-        "installed": is_preset(folder),
-        "path": str(folder),
+        "installed": folder is not None,
+        "path": str(folder or preset_folder(name)),
         "published": dict(known.get("published", {})),
     }
-    if entry["installed"]:
+    if folder is not None:
         record = read_json(folder, METADATA).get(RECORD, {})
         entry["size"] = weights_size(folder)
         entry["parameters"] = sum(record.get("parameters", {}).values())
+        for key in ("description", "license"):
+            entry[key] = record.get(key, entry[key])
     return entry
-
-
-def _load_exported(path, dtype, load_weights):
-    if dtype is not None or not load_weights:
-        raise ValueError(
-            "An exported file fills images only, with its own dtype and weights: "
-            "`dtype` must be `None` and `load_weights` true. "
-            f"Received: preset={path}, dtype={dtype!r}, "
-            f"load_weights={load_weights}"
-        )
-    return ExportedModel(path)
 
 
 # === Sources ===
@@ -176,8 +170,9 @@ def locate(preset):
             f"Received: preset={preset!r} of type {type(preset).__name__}"
         )
     if is_preset_name(preset):
-        if is_preset(preset_folder(preset)):
-            return preset_folder(preset)
+        folder = find_preset(preset)
+        if folder is not None:
+            return folder
         if not Path(preset).exists():
             raise _not_installed(preset)
     return _check_files(Path(preset), preset)

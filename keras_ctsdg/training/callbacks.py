@@ -12,6 +12,7 @@ from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.training.checked_data import check_data
 from keras_ctsdg.training.csv_logger import ResumableCSVLogger
 from keras_ctsdg.training.monitors import check_rates_are_settable
+from keras_ctsdg.training.stop_on_bad_steps import StopOnBadSteps
 from keras_ctsdg.visualization import comparison_columns, draw_grid
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "GracefulInterrupt",
     "ResumableCSVLogger",
     "SampleGrid",
+    "StopOnBadSteps",
     "Throughput",
 ]
 

@@ -13,6 +13,8 @@ from keras_ctsdg.inpainting.batch import InpaintBatch
 from tests.data.common import photo
 from tests.inpainting.common import FILL_COLOR, ConstantModel
 
+pytestmark = pytest.mark.backend_independent
+
 
 @pytest.fixture
 def folders(tmp_path):

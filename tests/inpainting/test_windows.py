@@ -17,6 +17,7 @@ from tests.inpainting.common import (
 )
 
 
+@pytest.mark.backend_independent
 def test_windows_of_a_large_photo():
     image, hole = large_photo_and_holes()
     model = ConstantModel()
@@ -32,6 +33,7 @@ def test_windows_of_a_large_photo():
         ConstantModel().inpaint(image, hole, strategy="full")
 
 
+@pytest.mark.backend_independent
 def test_estimate_grows_with_the_number_of_pixels():
     limit = MemoryLimit(3.0, StubGenerator(filters=64))
     estimates = [limit.estimate((size, size)) for size in (256, 512, 1024, 2048)]
@@ -42,6 +44,7 @@ def test_estimate_grows_with_the_number_of_pixels():
     assert not limit.allows((1024, 1024))
 
 
+@pytest.mark.backend_independent
 def test_distant_holes_are_separate_and_close_ones_merged():
     limit = MemoryLimit(3.0, StubGenerator(filters=8))
     hole = np.zeros((1000, 1000), bool)
@@ -56,6 +59,7 @@ def test_distant_holes_are_separate_and_close_ones_merged():
     assert crop_box((0, 0, 90, 90), (100, 200)) == (0, 0, 100, 200)
 
 
+@pytest.mark.backend_independent
 def test_long_scratch_is_filled_once_and_completely():
     hole = np.zeros((300, 3000), bool)
     hole[150:154, 10:2990] = True

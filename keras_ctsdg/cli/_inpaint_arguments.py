@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keras_ctsdg.export.exported_model import is_exported_file
 from keras_ctsdg.presets import DEFAULT_PRESET
 
 
@@ -21,7 +22,7 @@ def split_arguments(words, images):
     words = list(words or [])
     if images is None and words:
         images = Path(words.pop())
-    if images is None or images.suffix == ".keras":
+    if images is None or images.suffix == ".keras" or is_exported_file(images):
         raise ValueError(
             "IMAGES must be an image, a folder, or a pattern in quotes. "
             f"Received: {images or 'nothing'}"

@@ -21,7 +21,7 @@ from keras_ctsdg.training.data_adapter import (
     validate_data,
     validate_evaluation_data,
 )
-from keras_ctsdg.training.monitors import prepare_callbacks
+from keras_ctsdg.training.preparation import prepared_fit
 
 
 @_keras_private.name_package
@@ -127,14 +127,16 @@ class CTSDG(TrainingStep):
         **kwargs,
     ):
         refuse_targets(y=y, class_weight=class_weight, sample_weight=sample_weight)
-        if isinstance(x, InpaintingDataset):
-            x, kwargs = follow_epochs(x, kwargs)
-        with plain_batch_errors():
+        with (
+            plain_batch_errors(),
+            prepared_fit(self, x, kwargs) as (kwargs, follow_data),
+        ):
+            if isinstance(x, InpaintingDataset):
+                x, kwargs = follow_epochs(x, kwargs)
             x = validate_data(x)
+            follow_data(x, kwargs)
             if validation_data is not None:
                 validation_data = validate_evaluation_data(validation_data)
-            if self.compiled:
-                prepare_callbacks(kwargs.get("callbacks"), self)
             return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
 
     def evaluate(

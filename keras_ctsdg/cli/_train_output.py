@@ -1,14 +1,16 @@
 """The folder that `keras-ctsdg train` writes to, and resumes from."""
 
 import shutil
+import warnings
 from dataclasses import fields
 
 from keras_ctsdg import callbacks
 from keras_ctsdg._checks import check_writable_folder
 from keras_ctsdg.training.checkpoint_files import (
     MODEL,
+    DamagedCheckpointError,
     find_checkpoints,
-    read_manifest,
+    read_checkpoint,
 )
 from keras_ctsdg.training.checkpoint_options import describe_dataset
 from keras_ctsdg.training.saving import remove_partial_files, replace_when_complete
@@ -122,8 +124,12 @@ def copy_best(out, checkpoint):
     """
     if checkpoint.best is None:
         return ""
+    try:
+        epoch = read_checkpoint(checkpoint.best)[0]["epoch"]
+    except DamagedCheckpointError as error:
+        warnings.warn(f"{checkpoint.best} is passed over: {error}.", stacklevel=2)
+        return ""
     with replace_when_complete(out / BEST) as path:
         shutil.copyfile(checkpoint.best / MODEL, path)
-    epoch = read_manifest(checkpoint.best)["epoch"]
     value = f"{checkpoint.best_value:.2f}"
     return f"; {BEST} is of epoch {epoch}, whose {checkpoint.monitor} is {value}"

@@ -2,6 +2,8 @@ import json
 import math
 import os
 import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -15,6 +17,7 @@ from keras_ctsdg.training.callbacks import (
     Throughput,
     TrainingCheckpoint,
 )
+from keras_ctsdg.training.checkpoint_files import find_checkpoints, lock_folder
 from keras_ctsdg.training.checkpoint_loading import find_newest
 from keras_ctsdg.training.resumption import (
     read_callbacks,
@@ -25,6 +28,7 @@ from keras_ctsdg.training.resumption import (
 from tests.common import random_batch, to_numpy
 from tests.data.common import gray_images
 from tests.training.common import read_state, restore_state
+from tests.training.test_checkpoint_files import write_model
 
 BATCH = {"batch_size": 1, "image_size": 128}
 
@@ -80,7 +84,8 @@ def train(model, folder, *callbacks, epochs=1, images=3, dataset=None, **kwargs)
 
 
 def names(folder):
-    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+    found = find_checkpoints(folder / "checkpoints")
+    return [path.name for _, path in reversed(found)]
 
 
 def read_values(model):
@@ -156,9 +161,8 @@ def test_a_signal_in_a_validation_saves_the_epoch(small_model, tmp_path):
     restore_state(initial)
     with pytest.raises(KeyboardInterrupt), GracefulInterrupt() as interrupt:
         fit(tmp_path / "stopped", StopInValidation(), interrupt)
-    assert [x.name for x in (tmp_path / "stopped").iterdir()] == [
-        "epoch_0000_step_000001"
-    ]
+    ((_, path),) = find_checkpoints(tmp_path / "stopped")
+    assert path.name == "epoch_0000_step_000001"
     restore_state(initial)
     resumed = Steps()
     assert fit(tmp_path / "stopped", resumed) == expected
@@ -200,20 +204,47 @@ def test_another_training_is_refused(small_model, tmp_path, monkeypatch):
 
 
 @pytest.mark.backend_independent
-def test_the_best_and_the_newest_are_known(small_model, tmp_path):
-    class Log(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            logs["val_psnr"] = [20.0, 30.0, math.nan, 25.0, 26.0, 27.0][epoch]
+def test_the_best_and_the_newest_are_known(small_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(small_model, "save", write_model)
+    checkpoint = TrainingCheckpoint(tmp_path / "checkpoints", 100, keep=2, mode="max")
 
-    checkpoint, _ = train(small_model, tmp_path, Log(), epochs=6, images=1)
-    assert checkpoint.mode == "max"
-    assert (checkpoint.best.name, checkpoint.best_value) == (
+    def fit(values):
+        arguments = {"callbacks": [checkpoint]}
+        checkpoint.set_params({"epochs": 6, "steps": 40})
+        checkpoint.set_model(small_model)
+        first = checkpoint.resume(small_model, None, arguments)
+        for epoch, value in enumerate(values, first):
+            checkpoint.on_epoch_begin(epoch)
+            for batch in range(40):
+                checkpoint.on_train_batch_begin(batch)
+            checkpoint.on_epoch_end(epoch, {"val_psnr": value})
+        checkpoint.end()
+
+    fit([20.0, 30.0, math.nan, 25.0, 26.0, 27.0])
+    # The best at 80 steps, and then one every 100 steps and at the end.
+    assert names(tmp_path) == [
         "epoch_0002_step_000000",
-        30.0,
-    )
-    assert names(tmp_path) == [f"epoch_000{i}_step_000000" for i in (2, 4, 5, 6)]
-    resumed, _ = train(small_model, tmp_path, epochs=6, images=1)
-    assert (resumed.best, resumed.best_value) == (checkpoint.best, 30.0)
+        "epoch_0004_step_000020",
+        "epoch_0006_step_000000",
+    ]
+    best = tmp_path / "checkpoints" / "epoch_0002_step_000000"
+    assert (checkpoint.best, checkpoint.best_value) == (best, 30.0)
+    checkpoint.mode = "min"
+    assert checkpoint._is_better(29.0)
+
+
+@pytest.mark.backend_independent
+def test_a_folder_is_used_by_one_process(tmp_path):
+    code = "import fcntl, sys; file = open(sys.argv[1], 'w'); "
+    code += "fcntl.lockf(file, fcntl.LOCK_EX); print(flush=True); input()"
+    command = [sys.executable, "-c", code, tmp_path / ".lock"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        process.stdout.readline()
+        with pytest.raises(ValueError, match="in use by another.*Received: folder="):
+            lock_folder(tmp_path)
+        process.communicate("\n")
+    lock_folder(tmp_path).close()
 
 
 @pytest.mark.backend_independent

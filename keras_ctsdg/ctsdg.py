@@ -1,22 +1,24 @@
 import keras
-import numpy as np
 
 from keras_ctsdg import _keras_private, metrics
 from keras_ctsdg._checks import check_choice, check_instance
 from keras_ctsdg.conventions import Edges, composite
-from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.inpainting import InpaintOptions, inpaint
 from keras_ctsdg.layers import CannyEdge
 from keras_ctsdg.losses import LOSS_WEIGHTS
 from keras_ctsdg.models import Discriminator, Generator
 from keras_ctsdg.models._frozen_layers import freeze_layers
-from keras_ctsdg.models._value_checks import check_finite_weights
+from keras_ctsdg.models._value_checks import (
+    check_finite_result,
+    check_finite_weights,
+)
 from keras_ctsdg.presets import from_preset
 from keras_ctsdg.presets.files import write_preset
 from keras_ctsdg.training import TrainingStep
 from keras_ctsdg.training.checked_data import check_data, plain_batch_errors
 from keras_ctsdg.training.data_adapter import (
     follow_epochs,
+    name_arguments,
     refuse_targets,
     validate_data,
     validate_evaluation_data,
@@ -127,17 +129,17 @@ class CTSDG(TrainingStep):
         **kwargs,
     ):
         refuse_targets(y=y, class_weight=class_weight, sample_weight=sample_weight)
+        kwargs = name_arguments(args, kwargs)
         with (
             plain_batch_errors(),
             prepared_fit(self, x, kwargs) as (kwargs, follow_data),
         ):
-            if isinstance(x, InpaintingDataset):
-                x, kwargs = follow_epochs(x, kwargs)
+            x, kwargs = follow_epochs(x, kwargs)
             x = validate_data(x)
             follow_data(x, kwargs)
             if validation_data is not None:
                 validation_data = validate_evaluation_data(validation_data)
-            return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
+            return super().fit(x, validation_data=validation_data, **kwargs)
 
     def evaluate(
         self,
@@ -177,9 +179,7 @@ class CTSDG(TrainingStep):
 
     def predict_on_batch(self, x):
         filled = super().predict_on_batch(check_data(x))
-        if not np.isfinite(filled).all():
-            # Looking at all weights costs more than this.
-            check_finite_weights(self.generator, "fill images")
+        check_finite_result(filled, self.generator)
         return filled
 
     # === Inpainting ===
@@ -236,9 +236,7 @@ class CTSDG(TrainingStep):
         keras_ctsdg.inpainting.save_image(filled, "filled.jpg", like="photo.jpg")
         ```
         """
-        options = InpaintOptions(**options)
-        check_finite_weights(self.generator, "fill images")
-        return inpaint(self, image, mask, options)
+        return inpaint(self, image, mask, InpaintOptions(**options))
 
     # === Export, presets and config ===
 

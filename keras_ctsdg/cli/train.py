@@ -75,7 +75,7 @@ def train(
     prepare_output(out, epochs)
     samples = (dataset if validation is None else validation)[0]
     checkpoint = make_checkpoint(out, options, validation, accept_changes)
-    others = _make_callbacks(out, options, first_stage, samples)
+    others = _make_callbacks(out, options, first_stage, samples, checkpoint)
     with explained_stops(out, checkpoint) as interrupt:
         model.fit(
             dataset,
@@ -213,8 +213,9 @@ def _make_model(options, vgg, preset):
     return model
 
 
-def _make_callbacks(out, options, first_stage, samples):
+def _make_callbacks(out, options, first_stage, samples, checkpoint):
     return [
+        callbacks.StopOnBadSteps(options.max_bad_steps, lambda: checkpoint.latest),
         callbacks.FineTuning(
             first_stage,
             options.fine_tuning_learning_rate,

@@ -11,6 +11,7 @@ from keras_ctsdg.training.checked_data import check_data
 from keras_ctsdg.training.csv_logger import ResumableCSVLogger
 from keras_ctsdg.training.graceful_interrupt import GracefulInterrupt
 from keras_ctsdg.training.monitors import check_rates_are_settable
+from keras_ctsdg.training.stop_on_bad_steps import StopOnBadSteps
 from keras_ctsdg.training.training_checkpoint import TrainingCheckpoint
 from keras_ctsdg.visualization import comparison_columns, draw_grid
 
@@ -19,6 +20,7 @@ __all__ = [
     "GracefulInterrupt",
     "ResumableCSVLogger",
     "SampleGrid",
+    "StopOnBadSteps",
     "Throughput",
     "TrainingCheckpoint",
 ]

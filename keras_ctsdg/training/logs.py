@@ -17,7 +17,7 @@ class Logs(keras.Model):
     loss_trackers: Any
     image_metrics: Any
 
-    def update_metrics(self, values, inputs, output=None):
+    def update_metrics(self, values, inputs, output=None, is_applied=None):
         """Update the loss trackers and, given an output, the image metrics.
 
         Args:
@@ -25,16 +25,30 @@ class Logs(keras.Model):
             inputs: Dict of float32 tensors, as `prepare_batch` returns them.
             output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's output. Defaults
                 to `None`, which leaves the image metrics as they are.
+            is_applied: Scalar bool tensor, whether a training step is applied: if not,
+                the trackers stay as they are. Defaults to `None`, which stands for
+                true.
 
         Returns:
-            Dict of scalars, the logs, which are means since the last reset.
+            Dict of scalars, the logs, which are means since the last reset, or the
+            losses of the batch while there is nothing else.
         """
         size = ops.shape(inputs["image"])[0]
         logs = {}
         for name, tracker in self.loss_trackers.items():
-            if name in values:
-                tracker.update_state(values[name], sample_weight=size)
+            if name not in values:
+                continue
+            value = values[name]
+            if is_applied is None:
+                tracker.update_state(value, sample_weight=size)
                 logs[name] = tracker.result()
+                continue
+            # NaN times a weight of 0 would be NaN.
+            tracker.update_state(
+                ops.where(is_applied, value, 0.0),
+                sample_weight=ops.where(is_applied, size, 0),
+            )
+            logs[name] = ops.where(tracker.count > 0, tracker.result(), value)
         # What Keras' callbacks monitor by default.
         logs["loss"] = logs["generator_loss"]
         if output is not None:

@@ -25,12 +25,12 @@ def prepared_fit(model, data, kwargs):
         ValueError: If there are two `TrainingCheckpoint`s, the training cannot be
             resumed, or a callback would change a learning rate that follows a schedule.
     """
+    if model.compiled:
+        kwargs = prepare_callbacks(kwargs, model)
     callbacks = kwargs.get("callbacks")
     callbacks = getattr(callbacks, "callbacks", callbacks)
     callbacks = keras.tree.flatten(callbacks or [])
     found = [x for x in callbacks if isinstance(x, TrainingCheckpoint)]
-    if model.compiled:
-        prepare_callbacks(callbacks, model)
     if not found or not model.compiled:
         yield kwargs, lambda data, kwargs: None
         return

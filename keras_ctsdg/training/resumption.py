@@ -66,6 +66,20 @@ def assign_variables(variables, values):
         variable.assign(np.asarray(value, variable.dtype))
 
 
+def read_sums(model):
+    """Return the values of what a training sets to 0 where an epoch begins."""
+    return read_variables(_sum_variables(model))
+
+
+def assign_sums(model, values):
+    """Assign values that `read_sums` returned."""
+    assign_variables(_sum_variables(model), values)
+
+
+def _sum_variables(model):
+    return [*model.metrics_variables, model.optimizer.bad_steps]
+
+
 def seed_variables(model):
     """Return the variables of seed generators, which `.keras` files do not have."""
     return [v for v in model.variables if v.path.endswith("seed_generator_state")]

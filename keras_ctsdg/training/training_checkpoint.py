@@ -203,8 +203,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             resumption.set_random_state(state["random"])
             self._skipped = self._resumed.position.step
             if self._skipped:
-                variables = self.model.metrics_variables
-                resumption.assign_variables(variables, state["metrics"])
+                resumption.assign_sums(self.model, state["metrics"])
                 if state["is_complete"]:
                     logs = self.model.get_metrics_result()
                 self._stop_skipping = resumption.skip_steps(
@@ -222,7 +221,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     def on_test_begin(self, logs=None):
         # The validation needs the metrics for itself.
-        self._after_epoch = resumption.read_variables(self.model.metrics_variables)
+        self._after_epoch = resumption.read_sums(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
         self._stop_skipping()
@@ -263,7 +262,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         if hasattr(model, "jax_state_sync"):
             model.jax_state_sync()
         state = {
-            "metrics": metrics or resumption.read_variables(model.metrics_variables),
+            "metrics": metrics or resumption.read_sums(model),
             "is_complete": metrics is not None,
             "seeds": resumption.read_variables(resumption.seed_variables(model)),
             "callbacks": resumption.read_callbacks(self._others),

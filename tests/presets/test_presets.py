@@ -8,7 +8,7 @@ import pytest
 
 import keras_ctsdg
 from keras_ctsdg.models import Discriminator, Generator
-from tests.common import to_numpy
+from tests.common import random_batch, to_numpy
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,18 @@ def test_loads_from_kaggle(model, monkeypatch, tmp_path):
         keras_ctsdg.from_preset("kaggle://faces")
 
 
+@pytest.mark.backend_independent
+def test_from_preset_is_a_method_too(small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "preset")
+    model = keras_ctsdg.CTSDG.from_preset(tmp_path / "preset")
+    assert type(model) is keras_ctsdg.CTSDG
+    batch = random_batch(2)
+    np.testing.assert_allclose(
+        model.predict_on_batch(batch), small_model.predict_on_batch(batch), atol=1e-6
+    )
+    assert keras_ctsdg.CTSDG.from_preset is keras_ctsdg.from_preset
+
+
 # === Options ===
 
 
@@ -188,7 +200,7 @@ def test_missing_preset_error_says_where_to_get_it():
 @pytest.mark.parametrize(
     ("preset", "message"),
     [
-        ("celebb", r"one of \['celeba'\].*Received: preset='celebb'"),
+        ("celebb", r"one of \['demo', 'celeba'\].*Received: preset='celebb'"),
         ("none/at/all", "Received: preset=none/at/all"),
         (3, "Received: preset=3 of type int"),
     ],

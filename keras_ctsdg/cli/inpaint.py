@@ -26,8 +26,8 @@ def inpaint(
         list[str] | None,
         typer.Argument(
             metavar="[PRESET] [IMAGES]",
-            help="A preset's name or folder, or a `.keras` file, by default `demo`; "
-            "then the images, unless by --images.",
+            help="A preset's name or folder, a `.keras` file, or an exported file, by "
+            "default `demo`; then the images, unless by --images.",
         ),
     ] = None,
     images: Annotated[

@@ -87,11 +87,11 @@ def inpaint(
     """
     files = FileOptions(**{x.name: options.pop(x.name) for x in fields(FileOptions)})
     options = InpaintOptions(**options)
-    preset, images = split_arguments(words, images)
+    preset, source = split_arguments(words, images)
     if out is None:
-        out = default_out(images, files.ending)
+        out = default_out(source, files.ending)
     batch = InpaintBatch(
-        images, masks, out, alpha, overwrite, files, parse_shard(shard)
+        source, masks, out, alpha, overwrite, files, parse_shard(shard)
     )
 
     def progress(steps):

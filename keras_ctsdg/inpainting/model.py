@@ -4,7 +4,6 @@ from typing import Any
 
 from keras_ctsdg.inpainting.fill import inpaint
 from keras_ctsdg.inpainting.options import InpaintOptions
-from keras_ctsdg.models._value_checks import check_finite_weights
 
 
 class FillsImages:
@@ -57,9 +56,8 @@ class FillsImages:
         Raises:
             ValueError: Before any work, if an argument breaks a rule above, a file
                 cannot be read, sizes differ, a mask is unclear or covers the whole
-                image, values
-                outside the hole are not in [0, 1], or `strategy` needs more than
-                `memory_limit`.
+                image, values outside the hole are not in [0, 1], or `strategy` needs
+                more than `memory_limit`.
 
         Example:
 
@@ -68,6 +66,4 @@ class FillsImages:
         keras_ctsdg.inpainting.save_image(filled, "filled.jpg", like="photo.jpg")
         ```
         """
-        options = InpaintOptions(**options)
-        check_finite_weights(self.generator, "fill images")
-        return inpaint(self, image, mask, options)
+        return inpaint(self, image, mask, InpaintOptions(**options))

@@ -213,7 +213,7 @@ class CTSDG(FillsImages, TrainingStep):
         | `"savedmodel"` | a folder | TensorFlow | free | float32 |
         | `"openvino"` | `.xml`, `.bin` | TensorFlow | free | float32, float16 |
         | `"onnx"` | `.onnx` | PyTorch | fixed | float32, float16, int8 |
-        | `"litert"` | `.tflite` | TensorFlow | fixed | float32, float16, int8 |
+        | `"litert"` | `.tflite` | TensorFlow | fixed | float32, int8 |
         | `"torch"` | `.pt2` | PyTorch | fixed | float32 |
 
         Args:

@@ -44,10 +44,8 @@ def write_litert(graph, plan, path, metadata):
         _write_archive(graph, plan, Path(folder))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if plan.dtype != "float32":
+        if plan.dtype == "int8":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if plan.dtype == "float16":
-            converter.target_spec.supported_types = [tf.float16]
         path.write_bytes(converter.convert())
     # The convention of LiteRT's metadata: a zip after the end of the model.
     with zipfile.ZipFile(path, "a") as archive:

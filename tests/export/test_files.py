@@ -68,7 +68,7 @@ def translate_once(translations, monkeypatch):
     translate = writers_torch._translate
 
     def translate_once(graph, plan):
-        key = graph.edges, plan.image_dtype, plan.size
+        key = graph.generator.filters, graph.edges, plan.image_dtype, plan.size
         if key not in translations:
             translations[key] = translate(graph, plan).SerializeToString()
         import onnx
@@ -82,7 +82,9 @@ def translate_once(translations, monkeypatch):
 def test_file(tmp_path, capsys, translate_once, format, dtype, edges, image_dtype):
     if not is_installed(format):
         pytest.skip(f"needs {FORMATS[format].package}")
-    model = make_model(edges)
+    # Random weights magnify what rounding changes; those of the package are trained.
+    model = keras_ctsdg.from_preset("demo", with_discriminator=False)
+    model = make_model(edges) if dtype == "float32" else model
     path = tmp_path / f"model{FORMATS[format].ending}"
     model.export(path, format, dtype=dtype, image_dtype=image_dtype)
     runtime, graph = open_file(path), FillImage(model, image_dtype)

@@ -51,7 +51,11 @@ def test_folders_with_a_dot(tmp_path):
         ("a", {"format": "onnx"}, "ending of `filepath`"),
         ("a.onnx", {"format": "tensorrt"}, 'one of "savedmodel", "openvino"'),
         ("a", {"dtype": "int8"}, r'int8"` is available for the formats "onnx", "lit'),
-        ("a.pt2", {"dtype": "float16"}, '"openvino", "onnx", "litert"; "torch" has'),
+        (
+            "a.tflite",
+            {"dtype": "float16"},
+            '"openvino", "onnx"; "litert" has float32, ',
+        ),
         ("a.onnx", {"dtype": "int4"}, "Received: dtype='int4'"),
         ("a.onnx", {"image_dtype": "uint16"}, "Received: image_dtype='uint16'"),
         ("a.onnx", {"size": (200, 256)}, r"multiples of 128. Received: size=\(200"),

@@ -7,9 +7,11 @@ import pytest
 import keras_ctsdg
 from keras_ctsdg.export.check import sample_input
 from keras_ctsdg.export.graph import FillImage
-from tests.common import to_numpy
+from tests.common import slow_if, to_numpy
 
 
+# No file is written on JAX, which compiles each operation of this for a minute.
+@slow_if(keras.backend.backend() == "jax")
 @pytest.mark.parametrize(
     ("edges", "image_dtype", "size"),
     [("clean", "uint8", (128, 128)), ("wrapped", "float32", (100, 130))],
@@ -34,6 +36,7 @@ def test_fills_as_the_model_does(small_model, edges, image_dtype, size):
     assert structure.any()
 
 
+@pytest.mark.backend_independent
 def test_any_value_but_0_marks_the_hole(small_model):
     graph = FillImage(small_model)
     image, mask = sample_input(1, (128, 128), "uint8")

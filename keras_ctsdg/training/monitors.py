@@ -44,7 +44,7 @@ def prepare_callbacks(kwargs, model):
     stop = StopOnBadSteps()
     if isinstance(callbacks, keras.callbacks.CallbackList):
         stop.set_model(model)
-        callbacks.append(stop)
+        callbacks.callbacks.append(stop)
         return kwargs
     # The first one, so that the others have its logs.
     return {**kwargs, "callbacks": [stop, *given]}

@@ -23,7 +23,7 @@ from keras_ctsdg.training.data_adapter import (
     validate_data,
     validate_evaluation_data,
 )
-from keras_ctsdg.training.monitors import prepare_callbacks
+from keras_ctsdg.training.preparation import prepared_fit
 
 
 @_keras_private.name_package
@@ -129,13 +129,16 @@ class CTSDG(TrainingStep):
         **kwargs,
     ):
         refuse_targets(y=y, class_weight=class_weight, sample_weight=sample_weight)
-        x, kwargs = follow_epochs(x, name_arguments(args, kwargs))
-        with plain_batch_errors():
+        kwargs = name_arguments(args, kwargs)
+        with (
+            plain_batch_errors(),
+            prepared_fit(self, x, kwargs) as (kwargs, follow_data),
+        ):
+            x, kwargs = follow_epochs(x, kwargs)
             x = validate_data(x)
+            follow_data(x, kwargs)
             if validation_data is not None:
                 validation_data = validate_evaluation_data(validation_data)
-            if self.compiled:
-                kwargs = prepare_callbacks(kwargs, self)
             return super().fit(x, validation_data=validation_data, **kwargs)
 
     def evaluate(

@@ -70,8 +70,9 @@ class TrainOptions:
     steps: int = _schedule(350_000, "Steps of the first stage.", min=0)
     fine_tuning_steps: int = _schedule(150_000, "Steps of fine-tuning.", min=0)
     steps_per_epoch: int = _schedule(
-        1000, "Steps between two backups, each with a grid of samples.", min=1
+        1000, "Steps between two validations and grids of samples.", min=1
     )
+    checkpoint_every: int = _schedule(500, "Steps between two checkpoints.", min=1)
     learning_rate: float = _schedule(2e-4, "Of the generator.", min=0.0)
     discriminator_learning_rate: float | None = _schedule(
         None, "By default a tenth of the generator's.", min=0.0

@@ -1,8 +1,6 @@
 """Callbacks for training a `CTSDG`."""
 
 import numbers
-import signal
-import sys
 import time
 from pathlib import Path
 
@@ -11,8 +9,10 @@ import keras
 from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.training.checked_data import check_data
 from keras_ctsdg.training.csv_logger import ResumableCSVLogger
+from keras_ctsdg.training.graceful_interrupt import GracefulInterrupt
 from keras_ctsdg.training.monitors import check_rates_are_settable
 from keras_ctsdg.training.stop_on_bad_steps import StopOnBadSteps
+from keras_ctsdg.training.training_checkpoint import TrainingCheckpoint
 from keras_ctsdg.visualization import comparison_columns, draw_grid
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "SampleGrid",
     "StopOnBadSteps",
     "Throughput",
+    "TrainingCheckpoint",
 ]
 
 
@@ -64,20 +65,28 @@ class FineTuning(keras.callbacks.Callback):
         self.discriminator_learning_rate = _check_rate(
             "discriminator_learning_rate", discriminator_learning_rate
         )
-        self._started = False
+        self._set_rates = None
 
     def on_train_begin(self, logs=None):
         check_rates_are_settable("FineTuning", self.model)
-        self._started = False
+        self._set_rates = None
+
+    def get_state(self):
+        """Return the rates that were set, which other callbacks may have changed."""
+        return self._set_rates
+
+    def set_state(self, state):
+        """Continue after a state that `get_state` returned."""
+        self._set_rates = state
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._started or epoch < self.start_epoch:
+        if epoch < self.start_epoch:
             return
-        self._started = True
-        self.model.generator_optimizer.learning_rate = self.learning_rate
-        self.model.discriminator_optimizer.learning_rate = (
-            self.discriminator_learning_rate
-        )
+        rates = [self.learning_rate, self.discriminator_learning_rate]
+        if self._set_rates != rates:
+            self._set_rates = rates
+            self.model.generator_optimizer.learning_rate = rates[0]
+            self.model.discriminator_optimizer.learning_rate = rates[1]
         if not self.model.freeze_batch_norm:
             self.model.freeze_batch_norm = True
             # The compiled step would continue to update the moving statistics.
@@ -165,6 +174,10 @@ class Throughput(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
+        if not logs and logs is not None:
+            # A resumed training goes through the steps that were made before.
+            self._start, self._compiled = None, False
+            return
         if self._start is None:
             self._start, self._last_index, self._compiled = now, batch, True
             return
@@ -177,54 +190,3 @@ class Throughput(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["images_per_second"] = self._rate
-
-
-class GracefulInterrupt(keras.callbacks.Callback):
-    """Stop training between two steps after Ctrl-C, never while a file is written.
-
-    This callback is also a context manager. Within it, Ctrl-C makes `fit` raise
-    `KeyboardInterrupt` after the current step. A second Ctrl-C raises it at once.
-
-    Example:
-
-    ```python
-    with keras_ctsdg.callbacks.GracefulInterrupt() as interrupt:
-        model.fit(dataset, epochs=10, callbacks=[interrupt])
-    ```
-    """
-
-    # Keras then need not wait for a step's logs before it starts the next step.
-    async_safe = True
-    _is_active = False
-
-    def on_train_begin(self, logs=None):
-        if not self._is_active:
-            raise ValueError(
-                "`GracefulInterrupt` must be entered with `with` before `fit`. "
-                "Received: a callback outside of `with`"
-            )
-
-    def __enter__(self):
-        self._stop_requested, self._is_active = False, True
-        self._previous = signal.signal(signal.SIGINT, self._request_stop)
-        return self
-
-    def __exit__(self, *_):
-        signal.signal(signal.SIGINT, self._previous)
-        self._is_active = False
-
-    def _request_stop(self, *_):
-        if self._stop_requested:
-            raise KeyboardInterrupt
-        self._stop_requested = True
-        print(
-            "\nStopping after this step. Press Ctrl-C again to stop now.",
-            file=sys.stderr,
-        )
-
-    def _stop_if_requested(self, batch=None, logs=None):
-        if self._stop_requested:
-            raise KeyboardInterrupt
-
-    on_train_batch_end = _stop_if_requested
-    on_test_batch_end = _stop_if_requested

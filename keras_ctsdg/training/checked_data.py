@@ -157,14 +157,19 @@ class CheckedDataset(keras.utils.PyDataset):
             max_queue_size=dataset.max_queue_size,
         )
         self.dataset = dataset
+        # A resumed training has no use for the batches before this index.
+        self.skipped = 0
+        self._example = {}
         if dataset.num_batches != 0:
-            self[0]
+            self._example = self[0]
 
     @property
     def num_batches(self):
         return self.dataset.num_batches
 
     def __getitem__(self, index):
+        if index < self.skipped:
+            return self._example
         return check_data(self.dataset[index], suffix=f", in batch {index}")
 
     def on_epoch_begin(self):

@@ -8,6 +8,7 @@ from keras_ctsdg import losses
 from keras_ctsdg.models._input_checks import check_batch
 from keras_ctsdg.models.structure import compute_structure
 from keras_ctsdg.training.checked_data import unpack_batch
+from keras_ctsdg.training.checkpoint_options import compiled_options
 from keras_ctsdg.training.finite_steps import FiniteSteps
 from keras_ctsdg.training.logs import Logs
 from keras_ctsdg.training.optimizer import (
@@ -30,6 +31,7 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
 
     perceptual_network: Any
     trainable_state: Any = None
+    compiled_options: Any = None
 
     # === Batches ===
 
@@ -225,6 +227,8 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
             "jit_compile": jit_compile,
             "auto_scale_loss": auto_scale_loss,
         }
+        # As they are now: a training changes rates.
+        self.compiled_options = compiled_options(self)
         self.trainable_state = TrainableState(self)
         # Building the optimizer here spares TensorFlow a second trace of the step.
         self.optimizer.build(self.trainable_state.variables)

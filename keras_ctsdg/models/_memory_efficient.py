@@ -11,24 +11,22 @@ class MemoryEfficientFunctional(_keras_private.GraphRunner):
     Keras holds all features until a call ends. On PyTorch, where Python runs the
     graph, that takes several times the memory that is needed at once. On TensorFlow
     and JAX, compilers release the features, and Keras runs the graph.
-
-    Args:
-        inputs: As for `keras.Model`.
-        outputs: As for `keras.Model`.
-        freeze_batch_norm: Bool, whether batch normalization uses its moving statistics
-            in training, too. Defaults to `False`.
     """
 
-    def __init__(self, inputs, outputs, freeze_batch_norm=False):
-        super().__init__(inputs, outputs)
-        self.freeze_batch_norm = freeze_batch_norm
-
     def run_graph(self, inputs, operation_fn):
-        if self.freeze_batch_norm:
-            operation_fn = _without_batch_statistics(operation_fn)
         if keras.backend.backend() == "torch":
             return run_graph(self, inputs, operation_fn)
         return super().run_graph(inputs, operation_fn)
+
+
+class FrozenStatistics(MemoryEfficientFunctional):
+    """A functional model that uses the moving statistics of batch normalization.
+
+    In training, too. Its other layers know that it is trained.
+    """
+
+    def run_graph(self, inputs, operation_fn):
+        return super().run_graph(inputs, _without_batch_statistics(operation_fn))
 
 
 def _without_batch_statistics(operation_fn):

@@ -17,7 +17,10 @@ from keras_ctsdg.models._input_checks import (
     check_inputs,
     check_model_arguments,
 )
-from keras_ctsdg.models._memory_efficient import MemoryEfficientFunctional
+from keras_ctsdg.models._memory_efficient import (
+    FrozenStatistics,
+    MemoryEfficientFunctional,
+)
 
 
 @_keras_private.name_package
@@ -125,7 +128,7 @@ class Generator(MemoryEfficientFunctional):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         all_outputs = {**outputs, "projected_edge_logits": edge_logits}
         with_logits = MemoryEfficientFunctional(inputs, all_outputs)
-        frozen = MemoryEfficientFunctional(inputs, all_outputs, freeze_batch_norm=True)
+        frozen = FrozenStatistics(inputs, all_outputs)
         image_only = MemoryEfficientFunctional(inputs, outputs["image"])
         # In closures, so that Keras tracks and saves every layer only once.
         self._with_logits = lambda x, training: with_logits(x, training=training)

@@ -31,6 +31,7 @@ _data = _in_panel("Data")
 _schedule = _in_panel("Schedule")
 _loss = _in_panel("Losses")
 _model = _in_panel("Networks")
+_report = _in_panel("Reports")
 
 
 def _loss_weight(term):
@@ -126,3 +127,18 @@ class TrainOptions:
     )
     policy: str = _model("float32", "Dtype policy, such as `mixed_bfloat16`.")
     seed: int = _model(0, "Equal seeds give equal initial weights and batches.", min=0)
+
+    tensorboard: bool = _report(
+        False, "Write losses, validations and samples for TensorBoard, too."
+    )
+    samples_every: int | None = _report(
+        None,
+        "Steps between two grids of samples for TensorBoard. By default one an epoch.",
+        min=1,
+    )
+    validate_every: int | None = _report(
+        None,
+        "Steps between two validations by mask ratio, in validation.csv. By default "
+        "there are none.",
+        min=1,
+    )

@@ -16,12 +16,12 @@ from keras_ctsdg.cli._train_output import (
     make_checkpoint,
     prepare_output,
 )
+from keras_ctsdg.cli._train_report import make_reports
 from keras_ctsdg.cli.data import open_dataset
 from keras_ctsdg.conventions import Edges, Upsampling
 from keras_ctsdg.data.pairs import open_images_and_masks
 from keras_ctsdg.training.checkpoint_files import MODEL
 from keras_ctsdg.training.optimizer import get_optimizer
-from keras_ctsdg.training.verbosity import resolve_verbosity
 
 # Of a training that starts from random weights.
 NETWORK_DEFAULTS = {
@@ -75,13 +75,13 @@ def train(
     prepare_output(out, epochs)
     samples = (dataset if validation is None else validation)[0]
     checkpoint = make_checkpoint(out, options, validation, accept_changes)
-    others = _make_callbacks(out, options, first_stage, samples, checkpoint)
+    others = _make_callbacks(out, options, first_stage, samples, validation, checkpoint)
     with explained_stops(out, checkpoint) as interrupt:
         model.fit(
             dataset,
             epochs=epochs,
             validation_data=validation,
-            verbose=resolve_verbosity(),
+            verbose=0,
             callbacks=[interrupt, *others, checkpoint],
         )
         model.save(out / MODEL)
@@ -213,7 +213,7 @@ def _make_model(options, vgg, preset):
     return model
 
 
-def _make_callbacks(out, options, first_stage, samples, checkpoint):
+def _make_callbacks(out, options, first_stage, samples, validation, checkpoint):
     return [
         callbacks.StopOnBadSteps(options.max_bad_steps, lambda: checkpoint.latest),
         callbacks.FineTuning(
@@ -221,7 +221,5 @@ def _make_callbacks(out, options, first_stage, samples, checkpoint):
             options.fine_tuning_learning_rate,
             options.fine_tuning_discriminator_learning_rate,
         ),
-        callbacks.Throughput(options.batch_size),
-        callbacks.SampleGrid(out / "samples", samples),
-        callbacks.ResumableCSVLogger(out / "history.csv"),
+        *make_reports(out, options, samples, validation),
     ]

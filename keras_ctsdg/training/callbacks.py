@@ -1,6 +1,5 @@
 """Callbacks for training a `CTSDG`."""
 
-import numbers
 import time
 from pathlib import Path
 
@@ -9,97 +8,29 @@ import keras
 from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.training.checked_data import check_data
 from keras_ctsdg.training.csv_logger import ResumableCSVLogger
+from keras_ctsdg.training.fine_tuning import FineTuning
 from keras_ctsdg.training.graceful_interrupt import GracefulInterrupt
-from keras_ctsdg.training.monitors import check_rates_are_settable
+from keras_ctsdg.training.history_plot import HistoryPlot
+from keras_ctsdg.training.mask_ratio_validation import MaskRatioValidation
+from keras_ctsdg.training.progress_line import ProgressLine
 from keras_ctsdg.training.stop_on_bad_steps import StopOnBadSteps
+from keras_ctsdg.training.tensorboard_logger import TensorBoardLogger
 from keras_ctsdg.training.training_checkpoint import TrainingCheckpoint
 from keras_ctsdg.visualization import comparison_columns, draw_grid
 
 __all__ = [
     "FineTuning",
     "GracefulInterrupt",
+    "HistoryPlot",
+    "MaskRatioValidation",
+    "ProgressLine",
     "ResumableCSVLogger",
     "SampleGrid",
     "StopOnBadSteps",
+    "TensorBoardLogger",
     "Throughput",
     "TrainingCheckpoint",
 ]
-
-
-class FineTuning(keras.callbacks.Callback):
-    """Fine-tune as the paper does: lower learning rates, frozen batch statistics.
-
-    From `start_epoch` on, the learning rates below are set, and the generator's batch
-    normalization uses its moving statistics in training too. Its scale and offset
-    stay trainable.
-
-    Args:
-        start_epoch: Int, the first epoch of fine-tuning, counted from 0.
-        learning_rate: Float, the generator's learning rate. Defaults to `5e-5`.
-        discriminator_learning_rate: Float, the discriminator's learning rate.
-            Defaults to a tenth of `learning_rate`.
-
-    Raises:
-        ValueError: If `start_epoch` is not an integer from 0 on, a learning rate is
-            negative or, when the training begins, one follows a schedule.
-
-    Example:
-
-    ```python
-    # The paper's 350,000 and 150,000 steps, with 1,000 steps per epoch.
-    fine_tuning = keras_ctsdg.callbacks.FineTuning(start_epoch=350)
-    model.fit(dataset, epochs=500, callbacks=[fine_tuning])
-    ```
-    """
-
-    def __init__(
-        self, start_epoch, learning_rate=5e-5, discriminator_learning_rate=None
-    ):
-        super().__init__()
-        if start_epoch != 0:
-            check_positive("start_epoch", start_epoch)
-        self.start_epoch = start_epoch
-        self.learning_rate = _check_rate("learning_rate", learning_rate)
-        if discriminator_learning_rate is None:
-            discriminator_learning_rate = learning_rate / 10
-        self.discriminator_learning_rate = _check_rate(
-            "discriminator_learning_rate", discriminator_learning_rate
-        )
-        self._set_rates = None
-
-    def on_train_begin(self, logs=None):
-        check_rates_are_settable("FineTuning", self.model)
-        self._set_rates = None
-
-    def get_state(self):
-        """Return the rates that were set, which other callbacks may have changed."""
-        return self._set_rates
-
-    def set_state(self, state):
-        """Continue after a state that `get_state` returned."""
-        self._set_rates = state
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch < self.start_epoch:
-            return
-        rates = [self.learning_rate, self.discriminator_learning_rate]
-        if self._set_rates != rates:
-            self._set_rates = rates
-            self.model.generator_optimizer.learning_rate = rates[0]
-            self.model.discriminator_optimizer.learning_rate = rates[1]
-        if not self.model.freeze_batch_norm:
-            self.model.freeze_batch_norm = True
-            # The compiled step would continue to update the moving statistics.
-            self.model.make_train_function(force=True)
-
-
-def _check_rate(name, rate):
-    number = float(rate) if isinstance(rate, numbers.Real) else -1.0
-    if not 0 <= number < float("inf"):
-        raise ValueError(
-            f"`{name}` must be a number from 0 on. Received: {name}={rate!r}"
-        )
-    return number
 
 
 class SampleGrid(keras.callbacks.Callback):

@@ -80,9 +80,9 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
             terms, and the generator's output, a tensor `[B, H, W, 3]` in [-1, 1].
         """
         target, edge, mask = inputs["image"], inputs["edge"], inputs["mask"]
-        # In the generator only batch normalization depends on `training`.
+        # A frozen generator is trained: its attention is to be fast in the gradients.
         outputs = self.generator.call_with_logits(
-            inputs, training=training and not self.freeze_batch_norm
+            inputs, training=training, freeze_batch_norm=self.freeze_batch_norm
         )
         output = outputs["image"]
         fake = self.discriminator(

@@ -22,6 +22,7 @@ from keras_ctsdg.training.data_adapter import (
     validate_evaluation_data,
 )
 from keras_ctsdg.training.monitors import prepare_callbacks
+from keras_ctsdg.training.padded_data import leave_out_padding
 
 
 @_keras_private.name_package
@@ -126,13 +127,15 @@ class CTSDG(TrainingStep):
         sample_weight=None,
         **kwargs,
     ):
+        batch_size = args[0] if args else kwargs.get("batch_size")
         refuse_targets(y=y, class_weight=class_weight, sample_weight=sample_weight)
         if isinstance(x, InpaintingDataset):
             x, kwargs = follow_epochs(x, kwargs)
         with plain_batch_errors():
-            x = validate_data(x)
+            x = validate_data(x, batch_size, kwargs.get("shuffle", True))
             if validation_data is not None:
-                validation_data = validate_evaluation_data(validation_data)
+                size = kwargs.get("validation_batch_size") or batch_size
+                validation_data = validate_evaluation_data(validation_data, size)
             if self.compiled:
                 prepare_callbacks(kwargs.get("callbacks"), self)
             return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
@@ -151,30 +154,35 @@ class CTSDG(TrainingStep):
         in_fit = isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList)
         with plain_batch_errors():
             if not in_fit:
-                x = validate_evaluation_data(x)
+                x = validate_evaluation_data(x, batch_size)
             logs = super().evaluate(x, y, batch_size, verbose, **kwargs)
         if in_fit:
             # A progress bar has no room for the metrics of every mask-ratio group.
             logs = {k: v for k, v in logs.items() if not metrics.is_bin_or_count(k)}
         return logs
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x, batch_size=None, **kwargs):
         check_finite_weights(self.generator, "fill images")
         with plain_batch_errors():
-            return super().predict(validate_evaluation_data(x), *args, **kwargs)
+            x = validate_evaluation_data(x, batch_size)
+            return leave_out_padding(super().predict(x, batch_size, **kwargs))
 
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
     ):
         refuse_targets(y=y, sample_weight=sample_weight, class_weight=class_weight)
-        return super().train_on_batch(check_data(x), return_dict=return_dict)
+        return super().train_on_batch(
+            self.divide_batch(check_data(x)), return_dict=return_dict
+        )
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         refuse_targets(y=y, sample_weight=sample_weight)
-        return super().test_on_batch(check_data(x), return_dict=return_dict)
+        return super().test_on_batch(
+            self.divide_batch(check_data(x)), return_dict=return_dict
+        )
 
     def predict_on_batch(self, x):
-        filled = super().predict_on_batch(check_data(x))
+        filled = leave_out_padding(super().predict_on_batch(check_data(x)))
         if not np.isfinite(filled).all():
             # Looking at all weights costs more than this.
             check_finite_weights(self.generator, "fill images")

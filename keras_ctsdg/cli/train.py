@@ -8,11 +8,13 @@ import typer
 from keras_ctsdg import CTSDG, callbacks, data, from_preset, models
 from keras_ctsdg._checks import check_writable_folder
 from keras_ctsdg.cli._console import error_console, print_line
+from keras_ctsdg.cli._distribution import start_distribution
 from keras_ctsdg.cli._options import options_from
 from keras_ctsdg.cli._train_options import CropChoice, TrainOptions
 from keras_ctsdg.cli.data import open_dataset
 from keras_ctsdg.conventions import Edges, Upsampling
 from keras_ctsdg.data.pairs import open_images_and_masks
+from keras_ctsdg.training import distribution
 from keras_ctsdg.training.optimizer import get_optimizer
 from keras_ctsdg.training.verbosity import resolve_verbosity
 
@@ -45,12 +47,13 @@ def train(
     _check_validation(options)
     first_stage, epochs = _count_epochs(options)
     keras.config.set_dtype_policy(options.policy)
-    # First, because what is wrong with its file should be known at once.
-    vgg = None if options.vgg == "none" else models.VGG16Features(options.vgg)
     keras.utils.set_random_seed(options.seed)
-    preset, options = _load_preset(options)
+    with start_distribution(options):
+        # First, because what is wrong with its file should be known at once.
+        vgg = None if options.vgg == "none" else models.VGG16Features(options.vgg)
+        preset, options = _load_preset(options)
+        model = _make_model(options, vgg, preset)
     dataset, validation = _open_datasets(options, out)
-    model = _make_model(options, vgg, preset)
     print_line(
         f"{first_stage} epochs of {options.steps_per_epoch} steps, then "
         f"{epochs - first_stage} of fine-tuning; {len(dataset.images)} images, "
@@ -146,7 +149,8 @@ def _load_preset(options):
 def _open_datasets(options, out):
     """Return the training data and the validation data, which may be `None`."""
     shared = {
-        "batch_size": options.batch_size,
+        "batch_size": options.batch_size // distribution.process_count(),
+        "shard": distribution.shard(),
         "image_size": options.image_size,
         "on_error": options.on_error,
         "workers": options.workers,

@@ -40,7 +40,8 @@ def train(
     Writes model.keras, history.csv and, after each epoch, a grid of samples. Run
     again after an interruption, the same command continues from the last complete
     epoch. Without --masks, masks are random. With --from, the training goes on from
-    the weights of a preset, the discriminator's too where it has one.
+    the weights of a preset, the discriminator's too where it has one. `torchrun -m
+    keras_ctsdg.cli train` and --distribute train on several devices.
     """
     options, out = TrainOptions(**options), out.expanduser()
     _check_output(out, overwrite)

@@ -165,7 +165,7 @@ def check_data_set(data, batch_size=None, shuffle=False):
         "Data that is no `PyDataset`, `tf.data.Dataset`, `DataLoader` or generator",
     )
     multiple = batch_multiple()
-    if multiple == 1:
+    if not multiple:
         return arrays
     return PaddedArrays(arrays, batch_size, multiple, shuffle)
 

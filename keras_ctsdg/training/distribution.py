@@ -56,5 +56,5 @@ def stop():
 
 
 def batch_multiple():
-    """Return the number that must divide the batches of this process."""
+    """Return the number that must divide the batches of this process, or 0 for any."""
     return _engine.batch_multiple()

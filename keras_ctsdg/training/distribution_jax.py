@@ -44,13 +44,16 @@ def stop():
 
 
 def batch_multiple():
-    """Return the number of devices that share the batches of this process."""
+    """Return the number of devices that share the batches of this process, or 0.
+
+    All batches of an epoch must have weights if one of them does, also elsewhere.
+    """
     distribution = keras.distribution.distribution()
     if distribution is None or distribution.batch_dim_name is None:
-        return 1
+        return 0
     mesh = distribution.device_mesh
     size = mesh.shape[list(mesh.axis_names).index(distribution.batch_dim_name)]
-    return max(1, size // process_count())
+    return 0 if size == 1 else max(1, size // process_count())
 
 
 def own_devices():

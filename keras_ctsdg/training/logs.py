@@ -139,4 +139,5 @@ class Logs(keras.Model):
 
 
 def _has_samples(metric):
-    return ops.convert_to_numpy(metric.count.value).any()
+    # The conversion adds up what several replicas counted.
+    return ops.convert_to_numpy(ops.convert_to_tensor(metric.count)).any()

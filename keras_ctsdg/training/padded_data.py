@@ -13,12 +13,12 @@ def pad_to_multiple(inputs, multiple):
 
     Args:
         inputs: Dict of arrays or tensors with a batch axis in front.
-        multiple: Int. With 1 the batch is returned as it is.
+        multiple: Int, or 0, with which the batch is returned as it is.
 
     Returns:
         Dict of arrays, with `sample_weight` `[B]`.
     """
-    if multiple == 1:
+    if not multiple:
         return inputs
     inputs = {k: keras.ops.convert_to_numpy(x) for k, x in inputs.items()}
     size = len(inputs["image"])
@@ -30,7 +30,7 @@ def pad_to_multiple(inputs, multiple):
 
 def pad_tensors_to_multiple(inputs, multiple):
     """Do as `pad_to_multiple` in a graph of TensorFlow, for `tf.data.Dataset.map`."""
-    if multiple == 1:
+    if not multiple:
         return inputs
     import tensorflow as tf
 

@@ -18,7 +18,7 @@ on_torch = pytest.mark.skipif(BACKEND != "torch", reason="is an engine of PyTorc
 def test_one_process_is_the_main_process():
     assert distribution.is_main_process()
     assert distribution.shard() == (0, 1)
-    assert distribution.batch_multiple() == 1
+    assert distribution.batch_multiple() == 0
 
 
 # === One process on PyTorch ===

@@ -51,7 +51,7 @@ def test_batches_are_padded_to_a_multiple():
     np.testing.assert_array_equal(padded["image"][3], batch["image"][2])
     again = pad_to_multiple({k: x[:3] for k, x in padded.items()} | padded, 3)
     assert again["sample_weight"].tolist() == [1, 1, 1, 0, 0, 0]
-    assert pad_to_multiple(batch, 1) is batch
+    assert pad_to_multiple(batch, 0) is batch
     np.testing.assert_array_equal(leave_out_padding(padded), batch["image"])
 
 

@@ -20,6 +20,7 @@ from demo_preset import card, evaluation, photographs
 from demo_preset.training import PHASES, find_presets, run_phases
 
 import keras_ctsdg
+from keras_ctsdg.presets.files import write_preset
 
 DEFAULT_WORK = Path("~/.cache/keras_ctsdg_demo").expanduser()
 
@@ -54,7 +55,7 @@ def publish(preset, parts, work):
     """
     out = work / "demo"
     model = keras_ctsdg.from_preset(preset)
-    model.save_to_preset(out, dtype="float16", overwrite=True)
+    write_preset(model, out, dtype="float16", overwrite=True, record=card.RECORD)
     model = keras_ctsdg.from_preset(out)
     photos = whole_images(parts["test"])
     scores = evaluation.measure_all(model, photos, work)

@@ -4,7 +4,6 @@ import numpy as np
 from keras_ctsdg import _keras_private, metrics
 from keras_ctsdg._checks import check_choice, check_instance
 from keras_ctsdg.conventions import Edges, composite
-from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.inpainting import InpaintOptions, inpaint
 from keras_ctsdg.layers import CannyEdge
 from keras_ctsdg.losses import LOSS_WEIGHTS
@@ -17,6 +16,7 @@ from keras_ctsdg.training import TrainingStep
 from keras_ctsdg.training.checked_data import check_data, plain_batch_errors
 from keras_ctsdg.training.data_adapter import (
     follow_epochs,
+    name_arguments,
     refuse_targets,
     validate_data,
     validate_evaluation_data,
@@ -56,8 +56,7 @@ class CTSDG(TrainingStep):
         `discriminator_loss`, and the generator's unweighted terms: `hole`, `valid`,
         `perceptual`, `style`, `adversarial` and `intermediate`. `evaluate` reports
         `psnr`, `ssim`, `mae` and `samples` too, of all images and by mask ratio, as in
-        `psnr_0_20`. Validation in `fit` leaves out `samples` and the metrics by mask
-        ratio.
+        `psnr_0_20`. Validation in `fit` reports neither `samples` nor single groups.
 
     Raises:
         ValueError: If an argument or a batch breaks a rule above, if there are `y` or
@@ -127,18 +126,16 @@ class CTSDG(TrainingStep):
         sample_weight=None,
         **kwargs,
     ):
-        batch_size = args[0] if args else kwargs.get("batch_size")
         refuse_targets(y=y, class_weight=class_weight, sample_weight=sample_weight)
-        if isinstance(x, InpaintingDataset):
-            x, kwargs = follow_epochs(x, kwargs)
+        x, kwargs = follow_epochs(x, name_arguments(args, kwargs))
         with plain_batch_errors():
-            x = validate_data(x, batch_size, kwargs.get("shuffle", True))
+            x = validate_data(x, kwargs.get("batch_size"), kwargs.get("shuffle", True))
             if validation_data is not None:
-                size = kwargs.get("validation_batch_size") or batch_size
+                size = kwargs.get("validation_batch_size") or kwargs.get("batch_size")
                 validation_data = validate_evaluation_data(validation_data, size)
             if self.compiled:
-                prepare_callbacks(kwargs.get("callbacks"), self)
-            return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
+                kwargs = prepare_callbacks(kwargs, self)
+            return super().fit(x, validation_data=validation_data, **kwargs)
 
     def evaluate(
         self,
@@ -171,15 +168,11 @@ class CTSDG(TrainingStep):
         self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
     ):
         refuse_targets(y=y, sample_weight=sample_weight, class_weight=class_weight)
-        return super().train_on_batch(
-            self.divide_batch(check_data(x)), return_dict=return_dict
-        )
+        return super().train_on_batch(self.load_batch(x), return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         refuse_targets(y=y, sample_weight=sample_weight)
-        return super().test_on_batch(
-            self.divide_batch(check_data(x)), return_dict=return_dict
-        )
+        return super().test_on_batch(self.load_batch(x), return_dict=return_dict)
 
     def predict_on_batch(self, x):
         filled = leave_out_padding(super().predict_on_batch(check_data(x)))
@@ -231,9 +224,8 @@ class CTSDG(TrainingStep):
         Raises:
             ValueError: Before any work, if an argument breaks a rule above, a file
                 cannot be read, sizes differ, a mask is unclear or covers the whole
-                image, values
-                outside the hole are not in [0, 1], or `strategy` needs more than
-                `memory_limit`.
+                image, values outside the hole are not in [0, 1], or `strategy` needs
+                more than `memory_limit`.
 
         Example:
 

@@ -13,6 +13,12 @@ TITLES = {
     "BSD-3-Clause": "BSD, 3 clauses",
     "BSD-3-clause-Google": "BSD, 3 clauses",
 }
+# Some of the photographs are under CC BY-SA, which asks the same of what is made of
+# them. Its older versions allow this one.
+RECORD = {
+    "description": "Small holes in photographs; part of this package",
+    "license": "cc-by-sa-4.0",
+}
 CARD = """
 ## What it is for
 
@@ -38,6 +44,12 @@ The mean PSNR and SSIM of the network, less those of the best other method:
 
 *The best, the median and the worst by PSNR, compared with the best other method, at
 mask ratios of 20 to 40 %. Photographs: `ATTRIBUTION.md`.*
+
+## License
+
+The weights and the images above are under
+[CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/), like some of the
+photographs. `ATTRIBUTION.md` names all of them, with their authors and licenses.
 """
 
 

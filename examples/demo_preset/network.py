@@ -9,7 +9,7 @@ from keras_ctsdg.conventions import composite, image_to_unit
 
 # 1 is a level of 60 dB: better than that is not worth an effort.
 SMALLEST_ERROR = 1e-6
-WEIGHTS = {"log_error": 1.0, "dissimilarity": 2.0, "hole": 6.0, "valid": 2.0}
+WEIGHTS = {"log_error": 1.0, "dissimilarity": 6.0, "hole": 6.0, "valid": 2.0}
 WEIGHTS |= {"intermediate": 0.5}
 
 

@@ -47,9 +47,9 @@ class Phase:
 # give something to look at, the others start higher again and last longer.
 PHASES = (
     Phase("1-small", 128, 8, 3_000, 2e-3, 2e-4),
-    Phase("2-large", 256, 4, 500, 3e-4, 3e-5),
+    Phase("2-large", 256, 3, 600, 3e-4, 3e-5),
     Phase("3-small", 128, 8, 16_000, 1e-3, 1e-4),
-    Phase("4-large", 256, 4, 4_000, 3e-4, 1e-5),
+    Phase("4-large", 256, 3, 5_000, 3e-4, 1e-5),
 )
 
 

@@ -27,7 +27,7 @@ def main():
     try:
         with one_line_warnings():
             app()
-    except (ImportError, OSError, ValueError) as error:
+    except (FloatingPointError, ImportError, OSError, ValueError) as error:
         exit_with_error(error)
     except Exception as error:
         message = find_wrapped_message(error)

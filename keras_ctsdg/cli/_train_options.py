@@ -82,6 +82,12 @@ class TrainOptions:
     fine_tuning_discriminator_learning_rate: float | None = _schedule(
         None, "By default a tenth of the generator's.", min=0.0
     )
+    max_bad_steps: int = _schedule(
+        10,
+        "Steps in a row with losses or gradients that are not finite, at which the "
+        "training stops.",
+        min=1,
+    )
     hole_weight: float = _loss_weight("hole")
     valid_weight: float = _loss_weight("valid")
     perceptual_weight: float = _loss_weight("perceptual")

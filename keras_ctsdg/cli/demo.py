@@ -15,7 +15,7 @@ def demo(
         list[str] | None,
         typer.Argument(
             help="Presets to choose from: names, folders or `.keras` files. Without "
-            "any, all installed ones.",
+            "any, `demo` and all that you have installed.",
         ),
     ] = None,
     port: Annotated[

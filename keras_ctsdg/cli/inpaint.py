@@ -8,6 +8,7 @@ from rich.progress import track
 
 from keras_ctsdg import from_preset
 from keras_ctsdg.cli._console import error_console, print_line
+from keras_ctsdg.cli._inpaint_arguments import default_out, split_arguments
 from keras_ctsdg.cli._options import options_from
 from keras_ctsdg.data.listing import summarize_not_taken
 from keras_ctsdg.inpainting import FileOptions, InpaintOptions
@@ -17,16 +18,27 @@ from keras_ctsdg.inpainting.batch import InpaintBatch
 @options_from(InpaintOptions)
 @options_from(FileOptions)
 def inpaint(
-    model: Annotated[
-        str, typer.Argument(help="A preset's name or folder, or a `.keras` file.")
-    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PRESET] [IMAGES]",
+            help="A preset's name or folder, or a `.keras` file, by default `demo`; "
+            "then the images, unless by --images.",
+        ),
+    ] = None,
     images: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--images", "--image", help="An image, a folder, or a pattern in quotes."
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="File for one image, folder for a folder.")],
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for one image, folder for a folder. By default the name of the "
+            "images with `_filled`, beside them."
+        ),
+    ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(
@@ -49,6 +61,8 @@ def inpaint(
 ):
     """Fill the holes in an image, or in all images of a folder.
 
+    `keras-ctsdg inpaint photo.jpg --mask mask.png` writes photo_filled.jpg.
+
     Results keep name, format and metadata. Formats without loss keep every pixel
     outside the holes bit for bit; JPEG, AVIF and lossy WebP are encoded again, as the
     image was. A result appears under its name only when it is complete. Run again, the
@@ -57,6 +71,9 @@ def inpaint(
     """
     files = FileOptions(**{x.name: options.pop(x.name) for x in fields(FileOptions)})
     options = InpaintOptions(**options)
+    preset, images = split_arguments(words, images)
+    if out is None:
+        out = default_out(images, files.ending)
     batch = InpaintBatch(images, masks, out, alpha, overwrite, files)
 
     def progress(steps):
@@ -65,7 +82,7 @@ def inpaint(
 
     try:
         if batch.pending:
-            loaded = from_preset(model, with_discriminator=False)
+            loaded = from_preset(preset, with_discriminator=False)
             batch.run(loaded, options, progress)
     except KeyboardInterrupt:
         error_console.print(

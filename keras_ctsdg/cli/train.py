@@ -221,6 +221,7 @@ def _make_model(options, vgg, preset):
 
 def _make_callbacks(out, options, first_stage, samples):
     return [
+        callbacks.StopOnBadSteps(options.max_bad_steps, out / "model.keras"),
         callbacks.FineTuning(
             first_stage,
             options.fine_tuning_learning_rate,

@@ -141,7 +141,8 @@ class InpaintingDataset(keras.utils.PyDataset):
         self.skipped = SkippedFiles()
         self._permutations = {}
         self._main_process_id = os.getpid()
-        if len(self) == 0 or self.num_samples == 0:
+        is_too_small = shuffle and len(self.images) < self.shard[1]
+        if is_too_small or len(self) == 0 or self.num_samples == 0:
             raise ValueError(
                 "`images` must fill at least one batch on each of the "
                 f"{self.shard[1]} shards. Received: {len(self.images)} images, "

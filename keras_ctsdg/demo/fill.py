@@ -96,8 +96,8 @@ class PresetCache:
     def __init__(self, names):
         if not names:
             raise ValueError(
-                "There is no preset: none is installed. Pass a preset's folder or a "
-                "`.keras` file, such as `keras-ctsdg quickstart` writes."
+                "`presets` must name at least one preset, a folder or a `.keras` "
+                "file. Received: presets=[]"
             )
         self.names = list(dict.fromkeys(names))
         self._name = None

@@ -16,6 +16,7 @@ images, for the package `keras-ctsdg` on TensorFlow, JAX or PyTorch.
 import keras_ctsdg
 
 model = keras_ctsdg.from_preset("path/to/{name}")
+filled = model.inpaint("photo.jpg", "mask.png")
 ```
 
 | | |

@@ -19,6 +19,8 @@ from keras_ctsdg.presets.card import build_card
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 CARD = "README.md"
+# The folder of the presets that are part of this package.
+BUNDLED = Path(__file__).with_name("bundled")
 # The key of our entry in Keras' metadata.
 RECORD = "keras_ctsdg"
 # The size limit of a preset's JSON files, in bytes, and how deep they may be nested:
@@ -52,6 +54,19 @@ def preset_folder(name):
     if not home:
         home = Path(os.environ.get("KERAS_HOME") or "~/.keras", "keras_ctsdg")
     return Path(home).expanduser() / "presets" / name
+
+
+def find_preset(name):
+    """Return the folder of the preset of a name: installed, or part of the package.
+
+    Args:
+        name: Str, the name of the preset.
+
+    Returns:
+        `pathlib.Path`, or `None` if there is none. One that was installed under the
+        name of the package's own takes its place.
+    """
+    return next(filter(is_preset, (preset_folder(name), BUNDLED / name)), None)
 
 
 def is_preset_name(preset):

@@ -9,11 +9,13 @@ import keras
 from keras_ctsdg._checks import check_positive
 from keras_ctsdg.models._initializers import skip_initialization
 from keras_ctsdg.presets.files import (
+    BUNDLED,
     CONFIG,
     METADATA,
     RECORD,
     WEIGHTS,
     estimate_parameters,
+    find_preset,
     is_preset,
     is_preset_name,
     preset_folder,
@@ -21,6 +23,8 @@ from keras_ctsdg.presets.files import (
     weights_size,
 )
 
+# The preset that is part of this package, and the default of commands that fill.
+DEFAULT_PRESET = "demo"
 # Weights that others published. This package hosts none; users convert them once.
 PUBLISHED = {
     "celeba": {
@@ -53,7 +57,8 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
     Args:
         preset: Str, one of
 
-            - a name, such as `"celeba"`: see `keras_ctsdg.list_presets`;
+            - a name, such as `"demo"`, which is part of this package, or `"celeba"`:
+              see `keras_ctsdg.list_presets`;
             - the path of a preset's folder, or of a `.keras` file of a
               `keras_ctsdg.CTSDG`, also as a `pathlib.Path`;
             - `"hf://owner/name"`, on the Hugging Face hub;
@@ -78,7 +83,7 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
     Example:
 
     ```python
-    model = keras_ctsdg.from_preset("celeba")
+    model = keras_ctsdg.from_preset("demo")
     model = keras_ctsdg.from_preset("trained/model.keras", dtype="mixed_bfloat16")
     ```
     """
@@ -104,7 +109,7 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
 
 
 def list_presets():
-    """List the presets that are published or installed.
+    """List the presets: those of this package, installed ones, and published ones.
 
     Returns:
         Dict of names, each with a dict of `description` (str), `parameters` (int),
@@ -118,30 +123,31 @@ def list_presets():
     'mit'
     """
     home = preset_folder("any").parent
-    installed = [path.name for path in sorted(home.glob("*")) if is_preset(path)]
+    folders = [*sorted(BUNDLED.glob("*")), *sorted(home.glob("*"))]
+    found = [path.name for path in folders if is_preset(path)]
     return {
-        name: _describe(name)
-        for name in [*PUBLISHED, *installed]
-        if is_preset_name(name)
+        name: _describe(name) for name in [*found, *PUBLISHED] if is_preset_name(name)
     }
 
 
 def _describe(name):
-    folder = preset_folder(name)
+    folder = find_preset(name)
     known = PUBLISHED.get(name, {})
     entry = {
         "description": known.get("description", "Converted or saved here"),
         "parameters": known.get("parameters"),
         "size": 4 * known.get("parameters", 0),
         "license": known.get("license"),
-        "installed": is_preset(folder),
-        "path": str(folder),
+        "installed": folder is not None,
+        "path": str(folder or preset_folder(name)),
         "published": dict(known.get("published", {})),
     }
-    if entry["installed"]:
+    if folder is not None:
         record = read_json(folder, METADATA).get(RECORD, {})
         entry["size"] = weights_size(folder)
         entry["parameters"] = sum(record.get("parameters", {}).values())
+        for key in ("description", "license"):
+            entry[key] = record.get(key, entry[key])
     return entry
 
 
@@ -158,8 +164,9 @@ def _locate(preset):
             f"Received: preset={preset!r} of type {type(preset).__name__}"
         )
     if is_preset_name(preset):
-        if is_preset(preset_folder(preset)):
-            return preset_folder(preset)
+        folder = find_preset(preset)
+        if folder is not None:
+            return folder
         if not Path(preset).exists():
             raise _not_installed(preset)
     return _check_files(Path(preset), preset)

@@ -13,6 +13,7 @@ from keras_ctsdg.training.checked_data import check_data
 from keras_ctsdg.training.csv_logger import ResumableCSVLogger
 from keras_ctsdg.training.distribution import is_main_process
 from keras_ctsdg.training.monitors import check_rates_are_settable
+from keras_ctsdg.training.stop_on_bad_steps import StopOnBadSteps
 from keras_ctsdg.visualization import comparison_columns, draw_grid
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "GracefulInterrupt",
     "ResumableCSVLogger",
     "SampleGrid",
+    "StopOnBadSteps",
     "Throughput",
 ]
 

@@ -82,6 +82,25 @@ def _keep_epoch():
     """Do nothing. Worker processes can pickle this, but not a lambda."""
 
 
+def name_arguments(args, kwargs):
+    """Name the positional arguments of `fit` after `y`.
+
+    Args:
+        args: Tuple of the positional arguments.
+        kwargs: Dict of the keyword arguments.
+
+    Returns:
+        Dict of both.
+    """
+    names = ("batch_size", "epochs", "verbose", "callbacks")
+    if len(args) > len(names):
+        raise ValueError(
+            f"`fit` takes `x`, `y`, `{'`, `'.join(names)}` by position, and all else "
+            f"by name. Received: {len(args) + 2} positional arguments"
+        )
+    return {**kwargs, **dict(zip(names, args, strict=False))}
+
+
 def follow_epochs(dataset, kwargs):
     """Make an `InpaintingDataset` follow the epochs of `fit`.
 
@@ -89,12 +108,14 @@ def follow_epochs(dataset, kwargs):
     epoch.
 
     Args:
-        dataset: An `InpaintingDataset`.
+        dataset: An `InpaintingDataset`, or other data, to which nothing is done.
         kwargs: Dict, the keyword arguments of `fit`.
 
     Returns:
         Tuple of the data set and the keyword arguments to pass to Keras.
     """
+    if not isinstance(dataset, InpaintingDataset):
+        return dataset, kwargs
     kwargs = {"shuffle": False, **kwargs}
     data = dataset
     if kwargs.get("steps_per_epoch"):

@@ -26,6 +26,22 @@ class CompiledFunction:
         self._graphs = {}
 
     def __call__(self, inputs):
+        results, updates = self.call_without_assigning(inputs)
+        with torch.no_grad():
+            for variable, value in updates:
+                variable.assign(value)
+        return results
+
+    def call_without_assigning(self, inputs):
+        """Compute the results, and what `variables` would become.
+
+        Args:
+            inputs: Dict of tensors.
+
+        Returns:
+            Tuple of the results and a list of pairs: the variables that the function
+            assigns, and their new values.
+        """
         inputs = dict(sorted(inputs.items()))
         key = tuple((n, x.shape, x.dtype, x.device) for n, x in inputs.items())
         tensors = [*(v.value.detach() for v in self.variables), *inputs.values()]
@@ -34,13 +50,9 @@ class CompiledFunction:
         graph, structure, assigned = self._graphs[key]
         with torch.no_grad():
             results = graph(*tensors)
-            for variable, value in zip(
-                assigned, results[len(results) - len(assigned) :], strict=True
-            ):
-                variable.assign(value)
-        return keras.tree.pack_sequence_as(
-            structure, results[: len(results) - len(assigned)]
-        )
+        split = len(results) - len(assigned)
+        updates = list(zip(assigned, results[split:], strict=True))
+        return keras.tree.pack_sequence_as(structure, results[:split]), updates
 
     def _compile(self, names, tensors):
         """Record the function and compile the record.

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_ctsdg.conventions import composite, image_to_unit
 from keras_ctsdg.layers._batch_mean import batch_weights
+from keras_ctsdg.training.checked_data import check_data
 from keras_ctsdg.training.distribution import batch_multiple
 from keras_ctsdg.training.padded_data import pad_to_multiple
 
@@ -32,13 +33,13 @@ class Logs(keras.Model):
         """Return the sum of a tensor over all that share a batch, with gradients."""
         return x
 
-    def divide_batch(self, inputs):
-        """Return a batch that is not of a data set as the devices can divide it.
+    def load_batch(self, batch):
+        """Check a batch that is not of a data set, and let the devices divide it.
 
         Args:
-            inputs: Dict of arrays or tensors.
+            batch: Dict of arrays or tensors, as `check_data` takes it.
         """
-        return pad_to_multiple(inputs, batch_multiple())
+        return pad_to_multiple(check_data(batch), batch_multiple())
 
     def whole_batch(self, inputs):
         """Return a context in which means are shares of those of the whole batch.
@@ -77,7 +78,7 @@ class Logs(keras.Model):
 
     # === Logs ===
 
-    def update_metrics(self, values, inputs, output=None):
+    def update_metrics(self, values, inputs, output=None, is_applied=None):
         """Update the loss trackers and, given an output, the image metrics.
 
         Args:
@@ -86,9 +87,13 @@ class Logs(keras.Model):
                 a `sample_weight` of 0 count nothing.
             output: Tensor `[B, H, W, 3]` in [-1, 1], the generator's output. Defaults
                 to `None`, which leaves the image metrics as they are.
+            is_applied: Scalar bool tensor, whether a training step is applied: if not,
+                the trackers stay as they are. Defaults to `None`, which stands for
+                true.
 
         Returns:
-            Dict of scalars, the logs, which are means since the last reset.
+            Dict of scalars, the logs, which are means since the last reset, or the
+            losses of the batch while there is nothing else.
         """
         weights = inputs.get("sample_weight")
         if weights is None:
@@ -97,9 +102,19 @@ class Logs(keras.Model):
             size = self.all_sum(ops.sum(weights))
         logs = {}
         for name, tracker in self.loss_trackers.items():
-            if name in values:
-                tracker.update_state(values[name], sample_weight=size)
+            if name not in values:
+                continue
+            value = values[name]
+            if is_applied is None:
+                tracker.update_state(value, sample_weight=size)
                 logs[name] = tracker.result()
+                continue
+            # NaN times a weight of 0 would be NaN.
+            tracker.update_state(
+                ops.where(is_applied, value, 0.0),
+                sample_weight=ops.where(is_applied, size, 0),
+            )
+            logs[name] = ops.where(tracker.count > 0, tracker.result(), value)
         # What Keras' callbacks monitor by default.
         logs["loss"] = logs["generator_loss"]
         if output is not None:

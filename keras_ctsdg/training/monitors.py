@@ -3,26 +3,31 @@
 import keras
 
 from keras_ctsdg import metrics
+from keras_ctsdg.training.stop_on_bad_steps import StopOnBadSteps
 
 MODES = {metrics.PSNR: "max", metrics.SSIM: "max", metrics.MeanAbsoluteError: "min"}
 
 
-def prepare_callbacks(callbacks, model):
-    """Check callbacks before a training, and tell them the direction of a metric.
+def prepare_callbacks(kwargs, model):
+    """Check and complete callbacks before a training.
 
-    Keras finds the direction for `mode="auto"` only of metrics that its own `compile`
-    was given.
+    Each is told the direction of its metric, which for `mode="auto"` Keras finds only
+    of metrics that its own `compile` was given. Without a `StopOnBadSteps`, one is
+    added.
 
     Args:
-        callbacks: Callback, list of callbacks, `keras.callbacks.CallbackList` or
-            `None`, as `fit` takes it.
+        kwargs: Dict, the keyword arguments of `fit`.
         model: A compiled `keras_ctsdg.CTSDG`.
+
+    Returns:
+        Dict, the keyword arguments to pass to Keras.
 
     Raises:
         ValueError: If a callback would change a learning rate that follows a schedule.
     """
-    callbacks = getattr(callbacks, "callbacks", callbacks)
-    for callback in keras.tree.flatten(callbacks or []):
+    callbacks = kwargs.get("callbacks")
+    given = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or [])
+    for callback in given:
         if getattr(callback, "mode", None) == "auto":
             name = getattr(callback, "monitor", "").removeprefix("val_")
             callback.mode = find_mode(name, model)
@@ -34,6 +39,15 @@ def prepare_callbacks(callbacks, model):
             ),
         ):
             check_rates_are_settable(type(callback).__name__, model)
+    if any(isinstance(callback, StopOnBadSteps) for callback in given):
+        return kwargs
+    stop = StopOnBadSteps()
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        stop.set_model(model)
+        callbacks.append(stop)
+        return kwargs
+    # The first one, so that the others have its logs.
+    return {**kwargs, "callbacks": [stop, *given]}
 
 
 def find_mode(name, model):

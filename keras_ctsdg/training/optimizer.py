@@ -1,12 +1,16 @@
 import keras
+from keras import ops
 
 from keras_ctsdg import _keras_private
+from keras_ctsdg.training.loss_scale import ScaledOptimizer
 
 
 class PairedOptimizer(keras.optimizers.MultiOptimizer):
     """The generator's and the discriminator's optimizer as a single one.
 
-    Keras' own `fit`, saving and resuming then work with one optimizer.
+    Keras' own `fit`, saving and resuming then work with one optimizer. It also counts
+    the steps that had to be left out: `bad_steps`, which a training sets to 0 where an
+    epoch begins, and `bad_steps_in_row`.
 
     Args:
         generator: A `keras_ctsdg.models.Generator`.
@@ -24,11 +28,46 @@ class PairedOptimizer(keras.optimizers.MultiOptimizer):
             return discriminator_optimizer
 
         super().__init__(choose, name="paired_optimizer")
+        self._is_generators = lambda variable: id(variable) in generator_variables
 
     def build(self, variables):
         # In a function, because Keras would track them as the optimizer's own.
         self._list_trained = lambda: variables
+        self.are_generators = tuple(map(self._is_generators, variables))
+        self.bad_steps, self.bad_steps_in_row = (
+            self.add_variable(
+                (), dtype="int", aggregation="only_first_replica", name=name
+            )
+            for name in ("bad_steps", "bad_steps_in_row")
+        )
         super().build(variables)
+
+    def scale_loss(self, loss, network):
+        """Return the loss of a network as its gradients are taken: as it is."""
+        return loss
+
+    def review(self, are_losses_finite, are_gradients_finite):
+        """Decide whether a step is applied, and count it if it is bad.
+
+        Args:
+            are_losses_finite: Scalar bool tensor.
+            are_gradients_finite: Tuple of two, the generator's and the discriminator's.
+
+        Returns:
+            Scalar bool tensor.
+        """
+        is_good = are_losses_finite
+        for are_finite in are_gradients_finite:
+            is_good = ops.logical_and(is_good, are_finite)
+        self.count(is_good, ops.logical_not(is_good))
+        return is_good
+
+    def count(self, is_good, is_bad):
+        """Count a step that is good, bad, or neither; scalar bool tensors."""
+        added = ops.cast(is_bad, self.bad_steps.dtype)
+        self.bad_steps.assign(self.bad_steps + added)
+        in_row = self.bad_steps_in_row + added
+        self.bad_steps_in_row.assign(ops.where(is_good, ops.zeros_like(in_row), in_row))
 
     def finalize_variable_values(self, var_list):
         # The list that Keras passes has layers that were thawed since, which the
@@ -39,21 +78,14 @@ class PairedOptimizer(keras.optimizers.MultiOptimizer):
     # their slots, which are twice as large as the networks, a second time.
 
     def save_own_variables(self, store):
-        store["iterations"] = keras.ops.convert_to_numpy(self.iterations)
+        for name in ("iterations", "bad_steps", "bad_steps_in_row"):
+            store[name] = ops.convert_to_numpy(getattr(self, name))
 
     def load_own_variables(self, store):
         self.iterations.assign(store["iterations"][()])
-
-
-class ScaledOptimizer(keras.optimizers.LossScaleOptimizer):
-    """A `PairedOptimizer` whose losses are scaled, for float16.
-
-    Keras' callbacks find the two optimizers here, too, and set their learning rates.
-    """
-
-    @property
-    def optimizers(self):
-        return self.inner_optimizer.optimizers
+        # Earlier versions saved the iterations alone.
+        for name in ("bad_steps", "bad_steps_in_row"):
+            getattr(self, name).assign(store[name][()] if name in store.keys() else 0)
 
 
 def serialize_optimizer(optimizer):

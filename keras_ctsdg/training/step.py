@@ -8,6 +8,7 @@ from keras_ctsdg import losses
 from keras_ctsdg.models._input_checks import check_batch
 from keras_ctsdg.models.structure import compute_structure
 from keras_ctsdg.training.checked_data import unpack_batch
+from keras_ctsdg.training.finite_steps import FiniteSteps
 from keras_ctsdg.training.logs import Logs
 from keras_ctsdg.training.optimizer import (
     check_trainable_dtype,
@@ -19,7 +20,7 @@ from keras_ctsdg.training.saving import SafeSaving
 from keras_ctsdg.training.trainable_state import TrainableState
 
 
-class BaseTrainingStep(Logs, SafeSaving):
+class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
     """Losses, logs and compilation of a training step, the same on every backend.
 
     The subclass of each backend takes the gradients. All of them use attributes that

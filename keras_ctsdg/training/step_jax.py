@@ -3,6 +3,7 @@ import contextvars
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import keras
 
 from keras_ctsdg._keras_private import RecoverableState, replace_values
@@ -115,7 +116,9 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
             scope = keras.StatelessScope(mapping)
             with scope, self.whole_batch(inputs):
                 values, output = self.generator_losses(inputs, training=True)
-                objective = self.optimizer.scale_loss(values["generator_loss"])
+                objective = self.optimizer.scale_loss(
+                    values["generator_loss"], "generator"
+                )
             return objective, (values, output, self._updated_others(scope))
 
         gradients, (values, output, others) = jax.grad(
@@ -129,19 +132,33 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
             scope = keras.StatelessScope(mapping)
             with scope, self.whole_batch(inputs):
                 values = self.discriminator_losses(inputs, output, training=True)
-                objective = self.optimizer.scale_loss(values["discriminator_loss"])
+                objective = self.optimizer.scale_loss(
+                    values["discriminator_loss"], "discriminator"
+                )
             return objective, (values, self._updated_others(scope))
 
         discriminator_gradients, (discriminator_values, others) = jax.grad(
             discriminator_objective, has_aux=True
         )(trainable[split:])
-
-        # Both gradients are taken before either network is updated.
-        trainable, optimizer = self.optimizer.stateless_apply(
-            optimizer, gradients + discriminator_gradients, trainable
-        )
         values |= discriminator_values
-        logs, metrics = self._update_metrics(values, inputs, metrics)
+        gradients += discriminator_gradients
+
+        before = trainable, state[1]
+        with keras.StatelessScope(self._mapping(*before, optimizer)) as scope:
+            is_finite = self.review_step(values, gradients)
+        optimizer = [scope.get_current_value(v) for v in self.optimizer.variables]
+        # Both gradients are taken before either network is updated.
+        trainable, updated = self.optimizer.stateless_apply(
+            optimizer, gradients, trainable
+        )
+        trainable, others, optimizer = jax.tree.map(
+            lambda new, old: jnp.where(is_finite, new, old),
+            (trainable, others, updated),
+            (*before, optimizer),
+        )
+        logs, metrics = self._update_metrics(
+            values, inputs, metrics, is_applied=is_finite
+        )
         return logs, (trainable, others, optimizer, metrics)
 
     def test_step(self, state, data):
@@ -173,9 +190,9 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
         """Return the values of the non-trainable variables after a forward pass."""
         return [scope.get_current_value(v) for v in self.non_trainable_variables]
 
-    def _update_metrics(self, values, inputs, metrics, output=None):
+    def _update_metrics(self, values, inputs, metrics, output=None, is_applied=None):
         """Return the logs and the new values of the metrics' variables."""
         mapping = zip(self.metrics_variables, metrics, strict=True)
         with keras.StatelessScope(list(mapping)) as scope:
-            logs = self.update_metrics(values, inputs, output)
+            logs = self.update_metrics(values, inputs, output, is_applied)
         return logs, [scope.get_current_value(v) for v in self.metrics_variables]

@@ -1,6 +1,7 @@
 import types
 from typing import Any
 
+import keras
 import torch
 
 from keras_ctsdg import _keras_private
@@ -32,11 +33,16 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
     def train_step(self, data):
         inputs = self.prepare_batch(data)
         self._start_alike()
-        values, gradients = self._run("train", self._values_and_gradients, inputs)
+        (values, gradients), updates = self._compute_step(inputs)
         with torch.no_grad():
-            # Both gradients are taken before either network is updated.
-            self.optimizer.apply(gradients, self.trainable_state.variables)
-            return self.update_metrics(values, inputs)
+            is_finite = self.review_step(values, gradients)
+            # On a GPU this waits for the gradients, as PyTorch's own `GradScaler` does.
+            if is_finite:
+                # Both gradients are taken before either network is updated.
+                self.optimizer.apply(gradients, self.trainable_state.variables)
+                for variable, value in updates:
+                    variable.assign(value)
+            return self.update_metrics(values, inputs, is_applied=is_finite)
 
     def test_step(self, data):
         return self._run("test", self.compute_logs, self.prepare_batch(data))
@@ -45,28 +51,41 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
         # Edges are grown until they stop, which is not a fixed graph.
         return self._run("predict", self.fill_batch, self.prepare_batch(data))
 
+    def _compute_step(self, inputs):
+        """Return losses and gradients, and pairs of variables and their new values."""
+        if self.jit_compile and not self.is_shared:
+            function = self._compiled_function("train", self._values_and_gradients)
+            return function.call_without_assigning(inputs)
+        with keras.StatelessScope() as scope:
+            results = self._values_and_gradients(inputs)
+        updates = [
+            (v, scope.get_current_value(v)) for v in self.non_trainable_variables
+        ]
+        return results, [(v, x.detach()) for v, x in updates if x is not None]
+
     def _values_and_gradients(self, inputs):
         """Return the losses and, variable by variable, the scaled losses' gradients."""
         state = self.trainable_state
         with self.whole_batch(inputs):
             values, output = self.generator_losses(inputs, training=True)
-            gradients = self._gradients(values["generator_loss"], state.generator)
+            gradients = self._gradients(values, "generator", state.generator)
             # Those of the generator are added up while others are computed.
             generator = GradientSums(gradients)
             values |= self.discriminator_losses(inputs, output, training=True)
-            gradients = self._gradients(
-                values["discriminator_loss"], state.discriminator
-            )
+            gradients = self._gradients(values, "discriminator", state.discriminator)
         discriminator = GradientSums(gradients)
         values = self.sum_losses({name: x.detach() for name, x in values.items()})
         return values, generator.wait() + discriminator.wait()
 
-    def _gradients(self, loss, variables):
-        """Return the gradients of the scaled loss, one tensor per variable."""
+    def _gradients(self, values, network, variables):
+        """Return the gradients of a network's scaled loss, one tensor per variable."""
         if not variables:  # The network is frozen.
             return []
-        loss = self.optimizer.scale_loss(loss)
+        loss = self.optimizer.scale_loss(values[f"{network}_loss"], network)
         return list(torch.autograd.grad(loss, [v.value for v in variables]))
+
+    def sum_of_squares(self, gradients):
+        return torch.square(torch.nn.utils.get_total_norm(gradients).float())
 
     def arrange_in_memory(self, variables):
         """Store kernels, and the optimizers' slots for them, in PyTorch's order.
@@ -127,6 +146,9 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
         # Processes meet in the middle of a step, which is not a fixed graph.
         if not self.jit_compile or self.is_shared:
             return function(inputs)
+        return self._compiled_function(name, function)(inputs)
+
+    def _compiled_function(self, name, function):
         functions = self._graphs.functions
         if name not in functions:
             variables = [*self.variables, *self.metrics_variables]
@@ -134,4 +156,4 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
                 # The scale of the losses is one of the optimizer's scalars.
                 variables += [v for v in self.optimizer.variables if not v.shape]
             functions[name] = CompiledFunction(function, variables)
-        return functions[name](inputs)
+        return functions[name]

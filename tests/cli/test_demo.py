@@ -18,7 +18,6 @@ def home(monkeypatch, tmp_path):
 
 def test_wrong_arguments_are_reported_in_a_line(command, tmp_path):
     for arguments, message in (
-        ((), "There is no preset: none is installed"),
         ((tmp_path / "no.keras",), "an existing `.keras` file"),
         (("--memory-limit", 0), "Received: memory_limit=0"),
     ):
@@ -75,7 +74,7 @@ def test_installed_presets_are_offered(command, monkeypatch, tmp_path):
     code, stdout, stderr = command("demo", "--port", 0)
     assert code == 0, stderr
     names, (host, port) = offered
-    assert (names, host) == (["faces", "streets"], "127.0.0.1")
+    assert (names, host) == (["demo", "faces", "streets"], "127.0.0.1")
     assert opened == [f"http://127.0.0.1:{port}"]
     assert (
         f"The demo runs at http://127.0.0.1:{port}. Press Ctrl-C to stop it." in stdout

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_ctsdg.data import InpaintingDataset
 from tests.data.common import noise_images
@@ -42,7 +43,7 @@ def test_equal_parts_have_no_weights():
 def test_a_shard_replaces_what_it_skips_by_a_sample_of_no_weight(tmp_path):
     good = [tmp_path / f"{i}.png" for i in range(3)]
     for path, image in zip(good, noise_images(3, side=16), strict=True):
-        image.save(path)
+        Image.fromarray(image).save(path)
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no image")
     with pytest.warns(UserWarning, match="bad.png"):

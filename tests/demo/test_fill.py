@@ -124,5 +124,5 @@ def test_preset_cache_keeps_the_last_preset(monkeypatch):
     assert loaded == ["a", "b", "a"]
     with pytest.raises(ValueError, match=r"one of \['a', 'b'\]. Received: /etc"):
         cache.get("/etc")
-    with pytest.raises(ValueError, match="There is no preset: none is installed"):
+    with pytest.raises(ValueError, match="at least one preset"):
         PresetCache([])

@@ -188,7 +188,7 @@ def test_missing_preset_error_says_where_to_get_it():
 @pytest.mark.parametrize(
     ("preset", "message"),
     [
-        ("celebb", r"one of \['celeba'\].*Received: preset='celebb'"),
+        ("celebb", r"one of \['demo', 'celeba'\].*Received: preset='celebb'"),
         ("none/at/all", "Received: preset=none/at/all"),
         (3, "Received: preset=3 of type int"),
     ],

@@ -31,6 +31,20 @@ def make_model(filters=4, **kwargs):
     return model
 
 
+def make_eager_or_compiled(is_eager, monkeypatch):
+    """Return a small compiled model whose steps run eagerly, or are compiled.
+
+    On PyTorch they are graphs, which are not compiled: that takes minutes.
+    """
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        monkeypatch.setattr(torch, "compile", lambda graph, **_: graph)
+        return make_model(jit_compile=not is_eager)
+    return make_model(run_eagerly=is_eager)
+
+
 def make_perceptual_network():
     """Return three narrow levels of features in the place of VGG16's."""
     levels = [keras.Input((None, None, 3))]

@@ -144,7 +144,8 @@ def test_scale_of_the_losses_is_no_constant(graphs):
     eager, compiled = make_pair()
     for model in (eager, compiled):
         model.train_on_batch(random_batch(2))
-        model.optimizer.dynamic_scale.assign(8.0)
+        for scale in model.optimizer.scales.values():
+            scale.value.assign(8.0)
     losses = [
         m.train_on_batch(random_batch(2), return_dict=True) for m in (eager, compiled)
     ]

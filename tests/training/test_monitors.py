@@ -3,7 +3,12 @@
 import keras
 import pytest
 
-from keras_ctsdg.training.callbacks import FineTuning, GracefulInterrupt, SampleGrid
+from keras_ctsdg.training.callbacks import (
+    FineTuning,
+    GracefulInterrupt,
+    SampleGrid,
+    StopOnBadSteps,
+)
 from keras_ctsdg.training.monitors import find_mode, prepare_callbacks
 from tests.common import random_batch, to_numpy
 from tests.training.common import make_model
@@ -60,10 +65,18 @@ def test_every_log_has_its_direction(small_model, name, mode):
 
 def test_mode_that_was_chosen_is_kept(small_model):
     callback = keras.callbacks.EarlyStopping(monitor="val_psnr", mode="min")
-    prepare_callbacks(callback, small_model)
+    prepare_callbacks({"callbacks": callback}, small_model)
     assert callback.mode == "min"
-    prepare_callbacks(keras.callbacks.CallbackList([callback]), small_model)
-    prepare_callbacks(None, small_model)
+
+
+def test_bad_steps_are_watched_in_every_training(small_model):
+    callback = keras.callbacks.EarlyStopping()
+    given = keras.callbacks.CallbackList([callback])
+    assert prepare_callbacks({"callbacks": given}, small_model) == {"callbacks": given}
+    assert isinstance(given.callbacks[1], StopOnBadSteps)
+    added = prepare_callbacks({"verbose": 0}, small_model)["callbacks"]
+    assert [type(callback) for callback in added] == [StopOnBadSteps]
+    assert prepare_callbacks({"callbacks": added}, small_model)["callbacks"] is added
 
 
 def test_scheduler_sets_both_rates(small_model):

@@ -38,7 +38,7 @@ def test_sample_of_weight_0_counts_nothing(small_model):
     assert logs_2["samples"] == 2
     # Adam's slots, which are the gradients of this step, and all statistics
     for value, value_2 in zip(after, after_2, strict=True):
-        assert_close(value_2, value, 1e-4 * (np.abs(value).max() + 1e-3))
+        assert_close(value_2, value, 1e-3 * (np.abs(value).max() + 1e-3))
     assert filled_2.shape == filled.shape
 
 

@@ -1,5 +1,4 @@
 import keras
-import numpy as np
 
 from keras_ctsdg import _keras_private, metrics
 from keras_ctsdg._checks import check_choice, check_instance
@@ -9,7 +8,10 @@ from keras_ctsdg.layers import CannyEdge
 from keras_ctsdg.losses import LOSS_WEIGHTS
 from keras_ctsdg.models import Discriminator, Generator
 from keras_ctsdg.models._frozen_layers import freeze_layers
-from keras_ctsdg.models._value_checks import check_finite_weights
+from keras_ctsdg.models._value_checks import (
+    check_finite_result,
+    check_finite_weights,
+)
 from keras_ctsdg.presets import from_preset
 from keras_ctsdg.presets.files import write_preset
 from keras_ctsdg.training import TrainingStep
@@ -176,9 +178,7 @@ class CTSDG(TrainingStep):
 
     def predict_on_batch(self, x):
         filled = leave_out_padding(super().predict_on_batch(check_data(x)))
-        if not np.isfinite(filled).all():
-            # Looking at all weights costs more than this.
-            check_finite_weights(self.generator, "fill images")
+        check_finite_result(filled, self.generator)
         return filled
 
     # === Inpainting ===
@@ -234,9 +234,7 @@ class CTSDG(TrainingStep):
         keras_ctsdg.inpainting.save_image(filled, "filled.jpg", like="photo.jpg")
         ```
         """
-        options = InpaintOptions(**options)
-        check_finite_weights(self.generator, "fill images")
-        return inpaint(self, image, mask, options)
+        return inpaint(self, image, mask, InpaintOptions(**options))
 
     # === Export, presets and config ===
 

@@ -32,6 +32,19 @@ def random_batch(size=1, height=128, width=128, seed=0):
     }
 
 
+def call_compiled(function, *arguments):
+    """Call a function of arrays, on JAX as one compiled program.
+
+    Eagerly, JAX would compile a program for each operation. The function must not
+    create or update variables.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        function = jax.jit(function)
+    return function(*arguments)
+
+
 def to_numpy(structure):
     """Convert the tensors of a nested structure to arrays."""
     return keras.tree.map_structure(keras.ops.convert_to_numpy, structure)

@@ -27,7 +27,7 @@ from tests.training.common import (
 @pytest.fixture(scope="module")
 def shared_perceptual_model():
     keras.utils.set_random_seed(1)
-    return make_model(filters=8, perceptual_network=make_perceptual_network())
+    return make_model(perceptual_network=make_perceptual_network())
 
 
 @pytest.fixture
@@ -51,17 +51,6 @@ def test_class_is_the_same_on_every_backend():
     assert documentation.startswith("Conditional texture and structure dual generation")
     for section in ("Args:", "Call arguments:", "Returns:", "Raises:", "Example:"):
         assert f"\n{section}\n" in documentation
-
-
-def test_from_preset_is_a_method_too(small_model, tmp_path):
-    small_model.save_to_preset(tmp_path / "preset")
-    model = keras_ctsdg.CTSDG.from_preset(tmp_path / "preset")
-    assert type(model) is keras_ctsdg.CTSDG
-    batch = random_batch(2)
-    np.testing.assert_allclose(
-        model.predict_on_batch(batch), small_model.predict_on_batch(batch), atol=1e-6
-    )
-    assert keras_ctsdg.CTSDG.from_preset is keras_ctsdg.from_preset
 
 
 def test_bad_arguments_are_refused():
@@ -194,7 +183,7 @@ def test_every_weight_is_trained_but_the_perceptual_networks(perceptual_model):
             # Batch normalization cancels the biases before it, whose gradient is 0.
             if not variable.path.startswith("edge_conv") or "kernel" in variable.path:
                 assert np.abs(moment).max() > 0, variable.path
-    for _ in range(12):
+    for _ in range(6):
         last = model.train_on_batch(batch, return_dict=True)
     assert last["generator_loss"] < 0.9 * first["generator_loss"]
     for new, old in zip(model.perceptual_network.get_weights(), frozen, strict=True):
@@ -237,7 +226,7 @@ def test_mixed_precision_stays_finite(policy):
         perceptual_network = (
             VGG16Features(weights=None) if is_torch else make_perceptual_network()
         )
-    model = make_model(filters=8, perceptual_network=perceptual_network)
+    model = make_model(perceptual_network=perceptual_network)
     assert model.dtype_policy.name == policy
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == is_float16
@@ -285,6 +274,7 @@ def test_saved_model_resumes_training(tmp_path, perceptual_model):
         assert logs == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.backend_independent
 def test_saved_model_holds_every_number_once(tmp_path, perceptual_model):
     path = tmp_path / "model.keras"
     perceptual_model.save(path)

@@ -43,6 +43,8 @@ def examples():
 
 
 EXAMPLES = examples()
+# What they show is how an object is called; its values have tests on every backend.
+pytestmark = pytest.mark.backend_independent
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda test: test.name)

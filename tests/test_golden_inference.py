@@ -6,7 +6,7 @@ import pytest
 
 import keras_ctsdg
 from tests.checkpoint_writers import write_torch
-from tests.common import assert_close, to_numpy
+from tests.common import assert_close, call_compiled, to_numpy
 from tests.golden.seeded_weights import state_dict
 from tests.golden_files import CASES, read_case, read_golden, sample_elements
 from tests.processes import convert_by_command
@@ -124,7 +124,7 @@ def test_discriminator(model, case):
         "fake": {"image": numbers["output"], "gray": inputs["gray"]},
     }
     for kind, image in images.items():
-        outputs = to_numpy(model.discriminator(image))
+        outputs = to_numpy(call_compiled(model.discriminator, image))
         prediction = sigmoid(outputs["patch_logits"])
         assert_close(prediction, numbers[f"{kind}_prediction"], atol=1e-5)
         edge = sigmoid(outputs["edge_logits"])

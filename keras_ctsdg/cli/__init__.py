@@ -12,13 +12,23 @@ from keras_ctsdg.cli.inpaint import inpaint
 from keras_ctsdg.cli.presets import presets
 from keras_ctsdg.cli.quickstart import quickstart
 from keras_ctsdg.cli.train import train
+from keras_ctsdg.cli.upload import upload
 
 app = typer.Typer(
     help="Image inpainting with CTSDG, on Keras.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (quickstart, train, evaluate, inpaint, demo, convert, presets):
+for command in (
+    quickstart,
+    train,
+    evaluate,
+    inpaint,
+    demo,
+    convert,
+    presets,
+    upload,
+):
     app.command()(command)
 
 

@@ -1,3 +1,5 @@
+import math
+
 import keras
 from keras import layers, ops
 
@@ -7,6 +9,7 @@ from keras_ctsdg.checkpoints.assign import assign_weights
 from keras_ctsdg.checkpoints.vgg16 import match_vgg16, read_vgg16
 from keras_ctsdg.conventions import image_to_levels, image_to_unit
 from keras_ctsdg.layers._conv import Conv2D, MaxPooling2D
+from keras_ctsdg.models._initializers import random_normal
 from keras_ctsdg.models._input_checks import check_model_arguments
 
 # Width and number of convolutions of blocks 1 to 3, which the paper's losses use.
@@ -92,11 +95,14 @@ class VGG16Features(keras.Model):
             x = _InputScaling(input_scaling, dtype=dtype, name="input_scaling")(x)
         for block, (width, convolutions) in enumerate(BLOCKS, start=1):
             for i in range(1, convolutions + 1):
+                # With the variance of `glorot_uniform`.
+                stddev = math.sqrt(2 / (9 * (x.shape[-1] + width)))
                 x = Conv2D(
                     width,
                     3,
                     padding="same",
                     activation="relu",
+                    kernel_initializer=random_normal(stddev=stddev),
                     dtype=dtype,
                     name=f"block{block}_conv{i}",
                 )(x)

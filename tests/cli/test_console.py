@@ -63,6 +63,7 @@ def test_commands_print_nothing_to_stderr(argument, monkeypatch, tmp_path):
     assert stderr == ""
 
 
+@pytest.mark.backend_independent
 def test_a_late_import_of_tensorflow_prints_nothing(monkeypatch):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
     code, stdout, stderr = finish(start_python("-c", LATE_IMPORT))

@@ -10,6 +10,8 @@ from keras_ctsdg.inpainting import InpaintOptions
 from keras_ctsdg.models import Generator
 from tests.cli.common import read_box
 
+pytestmark = pytest.mark.backend_independent
+
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch, tmp_path):

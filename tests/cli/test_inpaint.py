@@ -22,7 +22,7 @@ from tests.processes import MEASURED_COMMAND, finish, start_command, start_pytho
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
     keras.utils.set_random_seed(1)
-    keras_ctsdg.CTSDG(Generator(filters=8), Discriminator(filters=8)).save(path)
+    keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4)).save(path)
     return path
 
 
@@ -117,6 +117,7 @@ def test_folder_is_filled_reported_and_continued(command, saved, folder):
     assert (out / "a.jpg").stat().st_mtime_ns > stamp
 
 
+@pytest.mark.backend_independent
 def test_single_image_and_one_mask_for_all_images(command, saved, folder):
     image, mask = folder / "images" / "a.jpg", folder / "masks" / "a.png"
     arguments = ("inpaint", saved, "--image", image, "--mask", mask)
@@ -272,7 +273,7 @@ def test_options_reach_the_model(command, saved, folder, monkeypatch):
     given = []
     monkeypatch.setattr(
         "keras_ctsdg.inpainting.batch.InpaintBatch.run",
-        lambda self, model, options, progress: given.append(options),
+        lambda self, model, options, *_: given.append(options),
     )
     arguments = ("inpaint", saved, "--image", image, "--mask", mask)
     arguments += ("--out", folder / "out.png")

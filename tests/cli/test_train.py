@@ -82,6 +82,7 @@ def test_example_trains_and_evaluates(root, tmp_path):
     assert len(read_history(tmp_path / "out")) == 2
 
 
+@pytest.mark.backend_independent
 def test_bad_options(command, root, tmp_path):
     arguments = ("--out", tmp_path / "out", *SMALL)
     for more, message in (
@@ -111,6 +112,7 @@ CHOICES = (
 )
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("name, option, choices", CHOICES)
 def test_choices(command, monkeypatch, root, tmp_path, name, option, choices):
     monkeypatch.setenv("COLUMNS", "200")
@@ -130,6 +132,7 @@ def test_choices(command, monkeypatch, root, tmp_path, name, option, choices):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("crop, expected", (("random", "random"), ("none", None)))
 def test_validation_has_no_random_crops(root, tmp_path, crop, expected):
     _, options = _load_preset(TrainOptions(celeba=root, crop=crop, image_size=128))
@@ -138,6 +141,7 @@ def test_validation_has_no_random_crops(root, tmp_path, crop, expected):
     assert validation.crop == (None if crop == "none" else "center")
 
 
+@pytest.mark.backend_independent
 def test_message_of_an_error_that_tensorflow_wraps():
     text = "{{node}} ImageError: Image 3 can't be read. Received: x.png\nTraceback"
     wrapped = type("UnknownError", (Exception,), {"__module__": "tensorflow.errors"})
@@ -147,6 +151,7 @@ def test_message_of_an_error_that_tensorflow_wraps():
     assert find_wrapped_message(RuntimeError(text)) is None
 
 
+@pytest.mark.backend_independent
 def test_from_starts_from_the_weights_of_a_preset(small_model, tmp_path):
     preset = CTSDG(
         small_model.generator, small_model.discriminator, edges="wrapped", sigma=1.5

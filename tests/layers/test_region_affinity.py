@@ -4,7 +4,7 @@ import pytest
 
 from keras_ctsdg.layers import RegionAffinityLearning, region_affinity
 from tests._keras_private import TestCase
-from tests.common import assert_close, assert_signature_is_config
+from tests.common import assert_close, assert_signature_is_config, call_compiled
 from tests.golden_files import read_golden_layer
 from tests.gradients import compute_gradients
 
@@ -29,7 +29,7 @@ def test_golden(name):
     numbers = read_golden_layer(name)
     background = numbers.get("background", numbers.get("input"))
     foreground = numbers.get("foreground", background)
-    output = RegionAffinityLearning()((background, foreground))
+    output = call_compiled(RegionAffinityLearning(), (background, foreground))
     assert_close(output, numbers["output"], atol=1e-4)
 
 
@@ -64,21 +64,25 @@ def attend_by_loops(background, foreground, scale=10.0):
 
 def test_equals_loops():
     background, foreground = np.random.default_rng(0).normal(size=(2, 1, 8, 12, 3))
-    output = RegionAffinityLearning()((background, foreground))
+    output = call_compiled(RegionAffinityLearning(), (background, foreground))
     assert_close(output[0], attend_by_loops(background[0], foreground[0]), 1e-4)
 
 
 def test_samples_of_a_batch_are_independent():
     batch = np.random.default_rng(0).normal(size=(3, 8, 8, 4)).astype("float32")
     layer = RegionAffinityLearning()
-    alone = [keras.ops.convert_to_numpy(layer((x[None],) * 2)) for x in batch]
-    assert_close(layer((batch, batch)), np.concatenate(alone), 1e-5)
+    alone = [
+        keras.ops.convert_to_numpy(call_compiled(layer, (x[None],) * 2)) for x in batch
+    ]
+    together = call_compiled(layer, (batch, batch))
+    assert_close(together, np.concatenate(alone), 1e-5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 8), (7, 9)])
 def test_any_size(size):
     features = np.random.default_rng(0).normal(size=(2, *size, 4)).astype("float32")
-    output = keras.ops.convert_to_numpy(RegionAffinityLearning()((features,) * 2))
+    output = call_compiled(RegionAffinityLearning(), (features,) * 2)
+    output = keras.ops.convert_to_numpy(output)
     assert output.shape == features.shape
     assert np.isfinite(output).all()
 
@@ -90,7 +94,8 @@ def test_unknown_sizes():
     model = keras.Model((background, foreground), output)
     features = np.random.default_rng(0).normal(size=(1, 9, 6, 4)).astype("float32")
     predicted = model.predict((features, features), verbose=0)
-    assert_close(RegionAffinityLearning()((features, features)), predicted, 1e-5)
+    expected = call_compiled(RegionAffinityLearning(), (features, features))
+    assert_close(expected, predicted, 1e-5)
 
 
 def test_gradient_is_finite_where_patches_are_zero():
@@ -130,10 +135,11 @@ def make_layer(monkeypatch, scores=2**40, unrolled=8, grams=True):
 @pytest.mark.parametrize("unrolled", [8, 0])
 def test_blocks_of_rows_equal_all_rows_at_once(monkeypatch, unrolled, grams):
     features = np.random.default_rng(0).normal(size=(2, 24, 16, 4)).astype("float32")
-    at_once = make_layer(monkeypatch)((features, features))
+    at_once = call_compiled(make_layer(monkeypatch), (features, features))
     # 3 of the 12 rows at a time, with 8 queries each and 96 keys.
     layer = make_layer(monkeypatch, 3 * 8 * 96, unrolled, grams)
-    assert_close(layer((features, features)), keras.ops.convert_to_numpy(at_once), 1e-5)
+    in_blocks = call_compiled(layer, (features, features))
+    assert_close(in_blocks, keras.ops.convert_to_numpy(at_once), 1e-5)
 
 
 @pytest.mark.parametrize("grams", [True, False])

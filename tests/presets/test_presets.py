@@ -8,7 +8,7 @@ import pytest
 
 import keras_ctsdg
 from keras_ctsdg.models import Discriminator, Generator
-from tests.common import to_numpy
+from tests.common import random_batch, to_numpy
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,18 @@ def test_loads_from_kaggle(model, monkeypatch, tmp_path):
     assert_equal_weights(networks_of(revived), networks_of(model))
     with pytest.raises(OSError, match="Received: preset=kaggle://faces"):
         keras_ctsdg.from_preset("kaggle://faces")
+
+
+@pytest.mark.backend_independent
+def test_from_preset_is_a_method_too(small_model, tmp_path):
+    small_model.save_to_preset(tmp_path / "preset")
+    model = keras_ctsdg.CTSDG.from_preset(tmp_path / "preset")
+    assert type(model) is keras_ctsdg.CTSDG
+    batch = random_batch(2)
+    np.testing.assert_allclose(
+        model.predict_on_batch(batch), small_model.predict_on_batch(batch), atol=1e-6
+    )
+    assert keras_ctsdg.CTSDG.from_preset is keras_ctsdg.from_preset
 
 
 # === Options ===

@@ -72,6 +72,7 @@ def test_fine_tuning_freezes_statistics_and_trains_the_rest():
     assert FineTuning(1, 4e-5, 1e-5).discriminator_learning_rate == 1e-5
 
 
+@pytest.mark.backend_independent
 def test_freezing_is_saved(tmp_path):
     make_model(freeze_batch_norm=True).save(tmp_path / "model.keras")
     assert keras.saving.load_model(tmp_path / "model.keras").freeze_batch_norm
@@ -133,6 +134,7 @@ def test_throughput_counts_steps_that_are_executed_at_once(monkeypatch):
     assert logs == {"images_per_second": 12.0}
 
 
+@pytest.mark.backend_independent
 def test_throughput_is_in_the_history(small_model):
     history = small_model.fit(
         random_batch(4), batch_size=2, verbose=0, callbacks=[Throughput(2)]

@@ -62,10 +62,19 @@ def as_generator(batches):
     return (batch for batch in batches)
 
 
-KINDS = (as_dataset, as_dataset_with_threads, as_tensorflow, as_loader, as_generator)
-
-
-@pytest.mark.parametrize("make_data", KINDS)
+# What reads and checks a kind of data is the same on every backend.
+@pytest.mark.parametrize(
+    "make_data",
+    [
+        as_dataset,
+        as_tensorflow,
+        as_generator,
+        *(
+            pytest.param(kind, marks=pytest.mark.backend_independent)
+            for kind in (as_dataset_with_threads, as_loader)
+        ),
+    ],
+)
 def test_a_later_batch_is_refused_and_the_model_stays_usable(small_model, make_data):
     batch = random_batch(2)
     expected = small_model.predict_on_batch(batch)

@@ -11,6 +11,8 @@ from keras_ctsdg.training.data_adapter import validate_evaluation_data
 from tests._keras_private import EpochIterator
 from tests.data.common import gray_images
 
+pytestmark = pytest.mark.backend_independent
+
 
 def read_epoch(iterator):
     """Return the gray level of each image of an epoch."""

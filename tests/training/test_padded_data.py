@@ -9,7 +9,7 @@ from keras_ctsdg.training.padded_data import (
     leave_out_padding,
     pad_to_multiple,
 )
-from tests.common import assert_close, random_batch
+from tests.common import assert_close, random_batch, to_numpy
 from tests.training.common import read_state, restore_state
 
 
@@ -27,7 +27,9 @@ def test_sample_of_weight_0_counts_nothing(small_model):
         restore_state(state)
         logs = small_model.test_on_batch(batch, return_dict=True)
         losses = small_model.train_on_batch(batch, return_dict=True)
-        after = [value for _, value in read_state(small_model)]
+        # Adam divides by gradients near 0, so weights may differ where its slots do not.
+        compared = small_model.non_trainable_variables + small_model.optimizer.variables
+        after = [to_numpy(variable.value) for variable in compared]
         filled = small_model.predict_on_batch(batch)
         results.append((logs, losses, after, filled))
     (logs, losses, after, filled), (logs_2, losses_2, after_2, filled_2) = results

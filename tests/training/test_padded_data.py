@@ -27,7 +27,7 @@ def test_sample_of_weight_0_counts_nothing(small_model):
         restore_state(state)
         logs = small_model.test_on_batch(batch, return_dict=True)
         losses = small_model.train_on_batch(batch, return_dict=True)
-        # Adam divides by gradients near 0, so weights may differ where its slots do not.
+        # Adam divides by gradients near 0: weights may differ where its slots do not.
         compared = small_model.non_trainable_variables + small_model.optimizer.variables
         after = [to_numpy(variable.value) for variable in compared]
         filled = small_model.predict_on_batch(batch)

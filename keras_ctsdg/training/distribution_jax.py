@@ -65,4 +65,5 @@ def own_devices():
 def copy_to(distribution, value):
     """Return a value that all processes have, on the devices of a distribution."""
     sharding = NamedSharding(distribution.device_mesh.backend_mesh, PartitionSpec())
-    return jax.device_put(value.addressable_data(0), sharding)
+    # A step gives the memory of its state away, which others must keep.
+    return jax.device_put(value.addressable_data(0), sharding, may_alias=False)

@@ -24,6 +24,7 @@ from keras_ctsdg.training.data_adapter import (
     validate_data,
     validate_evaluation_data,
 )
+from keras_ctsdg.training.padded_data import leave_out_padding
 from keras_ctsdg.training.preparation import prepared_fit
 
 
@@ -58,8 +59,7 @@ class CTSDG(FillsImages, TrainingStep):
         `discriminator_loss`, and the generator's unweighted terms: `hole`, `valid`,
         `perceptual`, `style`, `adversarial` and `intermediate`. `evaluate` reports
         `psnr`, `ssim`, `mae` and `samples` too, of all images and by mask ratio, as in
-        `psnr_0_20`. Validation in `fit` leaves out `samples` and the metrics by mask
-        ratio.
+        `psnr_0_20`. Validation in `fit` reports neither `samples` nor single groups.
 
     Raises:
         ValueError: If an argument or a batch breaks a rule above, if there are `y` or
@@ -136,10 +136,11 @@ class CTSDG(FillsImages, TrainingStep):
             prepared_fit(self, x, kwargs) as (kwargs, follow_data),
         ):
             x, kwargs = follow_epochs(x, kwargs)
-            x = validate_data(x)
+            x = validate_data(x, kwargs.get("batch_size"), kwargs.get("shuffle", True))
             follow_data(x, kwargs)
             if validation_data is not None:
-                validation_data = validate_evaluation_data(validation_data)
+                size = kwargs.get("validation_batch_size") or kwargs.get("batch_size")
+                validation_data = validate_evaluation_data(validation_data, size)
             return super().fit(x, validation_data=validation_data, **kwargs)
 
     def evaluate(
@@ -156,30 +157,31 @@ class CTSDG(FillsImages, TrainingStep):
         in_fit = isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList)
         with plain_batch_errors():
             if not in_fit:
-                x = validate_evaluation_data(x)
+                x = validate_evaluation_data(x, batch_size)
             logs = super().evaluate(x, y, batch_size, verbose, **kwargs)
         if in_fit:
             # A progress bar has no room for the metrics of every mask-ratio group.
             logs = {k: v for k, v in logs.items() if not metrics.is_bin_or_count(k)}
         return logs
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x, batch_size=None, **kwargs):
         check_finite_weights(self.generator, "fill images")
         with plain_batch_errors():
-            return super().predict(validate_evaluation_data(x), *args, **kwargs)
+            x = validate_evaluation_data(x, batch_size)
+            return leave_out_padding(super().predict(x, batch_size, **kwargs))
 
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
     ):
         refuse_targets(y=y, sample_weight=sample_weight, class_weight=class_weight)
-        return super().train_on_batch(check_data(x), return_dict=return_dict)
+        return super().train_on_batch(self.load_batch(x), return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         refuse_targets(y=y, sample_weight=sample_weight)
-        return super().test_on_batch(check_data(x), return_dict=return_dict)
+        return super().test_on_batch(self.load_batch(x), return_dict=return_dict)
 
     def predict_on_batch(self, x):
-        filled = super().predict_on_batch(check_data(x))
+        filled = leave_out_padding(super().predict_on_batch(check_data(x)))
         check_finite_result(filled, self.generator)
         return filled
 

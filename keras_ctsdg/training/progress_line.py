@@ -8,6 +8,8 @@ import time
 
 import keras
 
+from keras_ctsdg.training.distribution import is_main_process
+
 # Seconds between two lines of an epoch in a file, and two updates in a terminal.
 LINE_INTERVAL = 600.0
 UPDATE_INTERVAL = 0.1
@@ -106,6 +108,8 @@ class ProgressLine(keras.callbacks.Callback):
         self._write(line + ("\n" if ends else ""))
 
     def _write(self, text):
+        if not is_main_process():
+            return
         stream = self.stream or sys.stdout
         stream.write(text)
         stream.flush()

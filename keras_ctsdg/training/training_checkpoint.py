@@ -19,6 +19,7 @@ from keras_ctsdg.training.checkpoint_options import (
     describe_training,
     describe_versions,
 )
+from keras_ctsdg.training.distribution import is_main_process
 
 
 class TrainingCheckpoint(keras.callbacks.Callback):
@@ -60,7 +61,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         best: `pathlib.Path` of the best checkpoint, or `None`.
         best_value: Float, its value of `monitor`.
         is_writer: Bool. Of several processes that train together, each resumes, and
-            one writes. `True` by default.
+            the first one writes.
 
     Raises:
         ValueError: If an argument breaks a rule above; by `fit`, if options differ, if
@@ -120,6 +121,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             Int, the number of complete epochs.
         """
         check_writable_folder("folder", self.folder)
+        self.is_writer = is_main_process()
         if self.is_writer:
             self._lock = files.lock_folder(self.folder)
             files.remove_partial_checkpoints(self.folder)

@@ -3,6 +3,7 @@
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.training._mid_epoch import EverySteps
@@ -37,6 +38,8 @@ class MaskRatioValidation(EverySteps):
     model.fit(dataset, epochs=10, callbacks=[validate])
     ```
     """
+
+    filename: Any
 
     def __init__(self, data, every=None, filename=None, report=None):
         super().__init__(every if every is None else check_positive("every", every))

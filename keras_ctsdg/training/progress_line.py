@@ -5,6 +5,7 @@ import shutil
 import sys
 import threading
 import time
+from typing import Any
 
 import keras
 
@@ -36,6 +37,8 @@ class ProgressLine(keras.callbacks.Callback):
 
     # Keras then need not wait for a step's logs before it starts the next step.
     async_safe = True
+
+    _start: Any
 
     def __init__(self, stream=None):
         super().__init__()

@@ -88,7 +88,7 @@ def named_disk_errors(path):
         cause = find_disk_error(error)
         if cause is None:
             raise
-        message = f"{os.strerror(cause.errno)}, so it could not be written"
+        message = f"{os.strerror(cause.errno or 0)}, so it could not be written"
         raise OSError(cause.errno, message, str(path)) from None
 
 

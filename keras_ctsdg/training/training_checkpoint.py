@@ -4,6 +4,7 @@ import contextlib
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -76,6 +77,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     model.fit(dataset, validation_data=validation, epochs=10, callbacks=[checkpoint])
     ```
     """
+
+    _resumed: Any
 
     def __init__(
         self,

@@ -45,7 +45,7 @@ def blocks(page):
 
 def commands(code):
     """Return the commands of a block, without those that install packages."""
-    lines = [line.strip() for line in code.splitlines()]
+    lines = [line.strip() for line in code.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line and not line.startswith("pip install ")]
 
 

@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from keras_ctsdg import convert, data, inpainting, layers, losses, metrics, models
 from keras_ctsdg.ctsdg import CTSDG
-from keras_ctsdg.presets import from_preset, list_presets
+from keras_ctsdg.presets import from_preset, list_presets, upload_preset
 from keras_ctsdg.training import callbacks
 
 __version__ = version("keras-ctsdg")
@@ -21,4 +21,5 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "upload_preset",
 ]

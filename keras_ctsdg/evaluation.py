@@ -2,7 +2,7 @@
 
 import csv
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from keras_ctsdg import metrics
 from keras_ctsdg.conventions import MASK_RATIO_BINS, image_to_unit
 from keras_ctsdg.data._batches import pad_batch
+from keras_ctsdg.data._checks import check_shard
 from keras_ctsdg.data.prefetch import prefetch
 from keras_ctsdg.metrics import BEYOND
 from keras_ctsdg.visualization import comparison_columns, draw_grid
@@ -33,37 +34,77 @@ PUBLISHED = {
 }
 
 
-def evaluate_samples(model, dataset, limit=None):
-    """Fill every image of a data set and measure each result.
+class BatchScores(NamedTuple):
+    """The scores of a batch.
+
+    Args:
+        start: Int, the index of its first sample in the data set.
+        samples: List of dicts, one for each sample: its `index` in the data set, the
+            names `image` and `mask`, its `mask_ratio` in [0, 1], `psnr` in dB, `ssim`
+            and `mae`; `None` for an image that is skipped.
+        skipped: Dict of the reasons why files were skipped that no batch before had,
+            by name.
+    """
+
+    start: int
+    samples: list
+    skipped: dict
+
+
+def batch_starts(dataset, limit=None, shard=(0, 1)):
+    """Return where the batches of an evaluation start.
+
+    Args:
+        dataset: A `keras_ctsdg.data.InpaintingDataset` with `shuffle=False`.
+        limit: Int, the maximum number of samples. Defaults to `None`, all.
+        shard: Tuple `(rank, count)`: every `count`-th batch from the one at index
+            `rank` on. Whole batches, so that each is computed as in one process.
+            Defaults to `(0, 1)`.
+
+    Returns:
+        Range of the indices of first samples.
+    """
+    rank, count = check_shard(shard)
+    return range(0, count_samples(dataset, limit), dataset.batch_size)[rank::count]
+
+
+def count_samples(dataset, limit=None):
+    """Return the number of samples of an evaluation, as `batch_starts` takes them."""
+    return dataset.num_samples if limit is None else min(limit, dataset.num_samples)
+
+
+def evaluate_batches(model, dataset, starts, limit=None):
+    """Fill the images of batches and measure each result.
 
     Args:
         model: A `keras_ctsdg.CTSDG`.
-        dataset: A `keras_ctsdg.data.InpaintingDataset` with `shuffle=False`.
-        limit: Int, the maximum number of samples. Defaults to `None`, all.
+        dataset, limit: As `batch_starts` takes them.
+        starts: Iterable of int, of those that it returns.
 
     Yields:
-        Dict of a sample's `index` in the data set, the names `image` and `mask`, its
-        `mask_ratio` in [0, 1], `psnr` in dB, `ssim` and `mae`; `None` for an image
-        that is skipped.
+        `BatchScores`, in the order of `starts`.
     """
-    count = dataset.num_samples if limit is None else min(limit, dataset.num_samples)
-    size = dataset.batch_size
+    size, count = dataset.batch_size, count_samples(dataset, limit)
 
     def load(start):
-        return [dataset.sample(i) for i in range(start, min(start + size, count))]
+        known = len(dataset.skipped)
+        indices = range(start, min(start + size, count))
+        samples = {i: dataset.sample(i) for i in indices}
+        names = {i: dataset.source_names(i) for i in indices}
+        return samples, names, dict(list(dataset.skipped.items())[known:])
 
-    starts = range(0, count, size)
-    for start, samples in zip(starts, prefetch(load, starts), strict=True):
-        yield from [None] * samples.count(None)
-        used = {start + i: x for i, x in enumerate(samples) if x is not None}
-        if not used:
-            continue
-        batch = pad_batch(list(used.values()), size)
-        values = _measure(batch, model.predict_on_batch(batch))
-        for row, index in enumerate(used):
-            scores = {name: float(value[row]) for name, value in values.items()}
-            image, mask = dataset.source_names(index)
-            yield {"index": index, "image": image, "mask": mask, **scores}
+    for start, loaded in zip(starts, prefetch(load, starts), strict=True):
+        samples, names, skipped = loaded
+        used = {i: x for i, x in samples.items() if x is not None}
+        rows = dict.fromkeys(samples)
+        if used:
+            batch = pad_batch(list(used.values()), size)
+            values = _measure(batch, model.predict_on_batch(batch))
+            for row, index in enumerate(used):
+                scores = {name: float(value[row]) for name, value in values.items()}
+                image, mask = names[index]
+                rows[index] = {"index": index, "image": image, "mask": mask, **scores}
+        yield BatchScores(start, list(rows.values()), skipped)
 
 
 def _measure(batch, filled):
@@ -88,7 +129,7 @@ def summarize(samples):
     """Average the scores of samples by mask ratio.
 
     Args:
-        samples: List of dicts, as `evaluate_samples` yields them.
+        samples: List of dicts, as `BatchScores` has them.
 
     Returns:
         Dict of `samples`, `psnr`, `ssim` and `mae`, each a dict of the groups `0_20`,
@@ -138,7 +179,7 @@ def write_results(out, samples, skipped):
 
     Args:
         out: `pathlib.Path` of a folder that exists.
-        samples: List of dicts, as `evaluate_samples` yields them.
+        samples: List of dicts, as `BatchScores` has them.
         skipped: Dict of the reasons why images were skipped, by name.
 
     Returns:
@@ -174,7 +215,7 @@ def draw_best_median_worst(model, dataset, samples, each=3):
     Args:
         model: A `keras_ctsdg.CTSDG`.
         dataset: The data set that was evaluated.
-        samples: List of dicts, as `evaluate_samples` yields them, at least one.
+        samples: List of dicts, as `BatchScores` has them, at least one.
         each: Int, the maximum number of each kind. Defaults to `3`.
 
     Returns:

@@ -10,7 +10,8 @@ import keras_ctsdg
 from keras_ctsdg.data import InpaintingDataset, OnError, Split
 from keras_ctsdg.evaluation import (
     PUBLISHED,
-    evaluate_samples,
+    batch_starts,
+    evaluate_batches,
     mask_ratio_group,
     summarize,
 )
@@ -50,6 +51,12 @@ def model(folder):
 def dataset(folder, **kwargs):
     kwargs = {"image_size": 128, "batch_size": 2, "shuffle": False, **kwargs}
     return InpaintingDataset(folder / "images", folder / "masks", **kwargs)
+
+
+def evaluate(model, data, limit=None):
+    """Return the scores of all samples."""
+    batches = evaluate_batches(model, data, batch_starts(data, limit), limit)
+    return [sample for scores in batches for sample in scores.samples]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +113,7 @@ def test_fit_and_validate_from_files(folder, small_model):
 
 
 def test_samples(folder, model, by_hand):
-    samples = list(evaluate_samples(model, dataset(folder)))
+    samples = evaluate(model, dataset(folder))
     assert len(samples) == 5
     for i, (sample, row) in enumerate(zip(samples, by_hand, strict=True)):
         assert sample["index"] == i
@@ -115,14 +122,48 @@ def test_samples(folder, model, by_hand):
         assert sample["mask_ratio"] == pytest.approx(row["mask_ratio"])
         for metric in ("psnr", "ssim", "mae"):
             assert sample[metric] == pytest.approx(row[metric], abs=1e-4)
-    assert len(list(evaluate_samples(model, dataset(folder), limit=3))) == 3
+    assert len(evaluate(model, dataset(folder), limit=3)) == 3
 
 
 def test_samples_whose_edges_the_model_computes(folder, model, by_hand):
-    samples = list(evaluate_samples(model, dataset(folder, edges=None)))
+    samples = evaluate(model, dataset(folder, edges=None))
     for sample, row in zip(samples, by_hand, strict=True):
         for metric in ("psnr", "ssim", "mae"):
             assert sample[metric] == pytest.approx(row[metric], abs=1e-4)
+
+
+@pytest.mark.backend_independent
+def test_shards_are_whole_batches(folder):
+    data = dataset(folder)
+    assert list(batch_starts(data)) == [0, 2, 4]
+    assert list(batch_starts(data, limit=4)) == [0, 2]
+    parts = [list(batch_starts(data, shard=(rank, 4))) for rank in range(4)]
+    assert parts == [[0], [2], [4], []]
+
+
+@pytest.mark.backend_independent
+def test_command_measures_shards_and_joins_them(command, folder, tmp_path):
+    def run(out, *more):
+        code, stdout, stderr = command(
+            *("evaluate", folder / "model.keras", "--out", tmp_path / out),
+            *("--images", folder / "images", "--masks", folder / "masks"),
+            *("--image-size", 128, "--batch-size", 2, "--limit", 3),
+            *more,
+        )
+        assert code == 0, stderr
+        return stdout
+
+    def results(out):
+        files = (tmp_path / out).iterdir()
+        return {x.name: x.read_bytes() for x in files if "shard" not in x.name}
+
+    run("whole")
+    for k in (2, 1):
+        assert f"shard_{k}_of_2.json" in run("parts", "--shard", f"{k}/2")
+    assert results("parts") == {}
+    run("parts", "--join")
+    assert results("parts") == results("whole")
+    assert len(results("parts")) == 5
 
 
 @pytest.mark.backend_independent

@@ -8,17 +8,29 @@ from keras_ctsdg.cli._console import exit_with_error, one_line_warnings
 from keras_ctsdg.cli.convert import convert
 from keras_ctsdg.cli.demo import demo
 from keras_ctsdg.cli.evaluate import evaluate
+from keras_ctsdg.cli.export import export
 from keras_ctsdg.cli.inpaint import inpaint
 from keras_ctsdg.cli.presets import presets
 from keras_ctsdg.cli.quickstart import quickstart
 from keras_ctsdg.cli.train import train
+from keras_ctsdg.cli.upload import upload
 
 app = typer.Typer(
     help="Image inpainting with CTSDG, on Keras.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (quickstart, train, evaluate, inpaint, demo, convert, presets):
+for command in (
+    quickstart,
+    train,
+    evaluate,
+    inpaint,
+    demo,
+    convert,
+    export,
+    presets,
+    upload,
+):
     app.command()(command)
 
 

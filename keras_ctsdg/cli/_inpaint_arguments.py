@@ -1,7 +1,8 @@
 """What the words after `keras-ctsdg inpaint` mean."""
 
-from pathlib import Path
-
+from keras_ctsdg.data.remote import RemotePath
+from keras_ctsdg.data.sources import expand_user
+from keras_ctsdg.export.exported_model import is_exported_file
 from keras_ctsdg.presets import DEFAULT_PRESET
 
 
@@ -20,8 +21,8 @@ def split_arguments(words, images):
     """
     words = list(words or [])
     if images is None and words:
-        images = Path(words.pop())
-    if images is None or images.suffix == ".keras":
+        images = expand_user(words.pop())
+    if images is None or images.suffix == ".keras" or is_exported_file(images):
         raise ValueError(
             "IMAGES must be an image, a folder, or a pattern in quotes. "
             f"Received: {images or 'nothing'}"
@@ -42,10 +43,10 @@ def default_out(images, ending):
         ending: Str such as `".png"` for the result of an image, or `None` for its own.
 
     Raises:
-        ValueError: If `images` is a pattern, or does not exist.
+        ValueError: If `images` is a pattern or in remote storage, or does not exist.
     """
-    path = images.expanduser()
-    if not path.exists():
+    path = expand_user(images)
+    if isinstance(path, RemotePath) or not path.exists():
         raise ValueError(
             "IMAGES must be an existing image or folder, unless with --out. "
             f"Received: {images}"

@@ -7,9 +7,13 @@ from rich.progress import track
 from rich.table import Table
 
 from keras_ctsdg._checks import check_writable_folder
+from keras_ctsdg.cli._cluster import RayAddress, RayWorkers, Shard, open_cluster
 from keras_ctsdg.cli._console import print_line
 from keras_ctsdg.cli.data import open_dataset
+from keras_ctsdg.cluster import shards
+from keras_ctsdg.cluster.workers import evaluate_batches_on
 from keras_ctsdg.data import OnError, Split
+from keras_ctsdg.data.sources import expand_user
 
 
 def evaluate(
@@ -18,10 +22,20 @@ def evaluate(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     images: Annotated[
-        Path | None, typer.Option(help="Folder or zip of images.")
+        Path | None,
+        typer.Option(
+            parser=expand_user,
+            metavar="PATH",
+            help="Folder or zip of images, or a URI such as s3://...",
+        ),
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option(help="Folder or zip of masks; white is the hole.")
+        Path | None,
+        typer.Option(
+            parser=expand_user,
+            metavar="PATH",
+            help="Folder or zip of masks, or a URI; white is the hole.",
+        ),
     ] = None,
     celeba: Annotated[
         Path | None, typer.Option(help="Folder of CelebA, instead of the two.")
@@ -39,21 +53,39 @@ def evaluate(
     on_error: Annotated[
         OnError, typer.Option(help="`skip` continues without unusable files.")
     ] = OnError.RAISE,
+    ray: RayAddress = None,
+    ray_workers: RayWorkers = None,
+    shard: Shard = None,
+    join: Annotated[
+        bool, typer.Option("--join", help="Only join the shards in --out.")
+    ] = False,
 ):
     """Measure a model on images and masks, as the published evaluation does.
 
     Image i gets mask i modulo the number of masks. Writes evaluation.txt, .json and
     .csv (PSNR, SSIM and mean absolute error by mask ratio), samples.csv with the
     scores of each sample, and a grid of the best, median and worst samples.
+
+    With --shard K/N, it only measures every N-th batch, and keeps the scores in --out.
+    When all N have run, the same command with --join writes the results, which are
+    those of a single process.
     """
     from keras_ctsdg import from_preset
     from keras_ctsdg.evaluation import (
+        batch_starts,
+        count_samples,
         draw_best_median_worst,
-        evaluate_samples,
+        evaluate_batches,
         table_rows,
         write_results,
     )
 
+    if join and (ray or shard):
+        raise ValueError(
+            "--join measures nothing: pass it without --ray and --shard. "
+            f"Received: --ray {ray} --shard {shard}"
+        )
+    part = shards.parse_shard(shard)
     out = out.expanduser()
     check_writable_folder("--out", out)
     loaded = from_preset(model, with_discriminator=False)
@@ -71,19 +103,40 @@ def evaluate(
         shuffle=False,
     )
     out.mkdir(parents=True, exist_ok=True)
-    count = dataset.num_samples if limit is None else min(limit, dataset.num_samples)
-    results = track(
-        evaluate_samples(loaded, dataset, limit), "Evaluating", count, transient=True
-    )
-    samples = [sample for sample in results if sample is not None]
+    settings = {
+        "model": model,
+        "images": str(images or celeba),
+        "masks": str(masks),
+        "split": split,
+        "samples": count_samples(dataset, limit),
+        "batch_size": batch_size,
+        "image_size": image_size,
+        "sigma": dataset.sigma,
+        "on_error": on_error,
+    }
+    if join:
+        batches = shards.read_shards(out, settings)
+    else:
+        starts = batch_starts(dataset, limit, part)
+        with open_cluster(ray, ray_workers) as cluster:
+            run = evaluate_batches if cluster is None else evaluate_batches_on(cluster)
+            results = run(loaded, dataset, starts, limit)
+            batches = list(track(results, "Evaluating", len(starts), transient=True))
+    if shard is not None:
+        written = shards.write_shard(out, part, batches, settings)
+        print_line(f"Written to {written}; --join writes the results of all shards.")
+        return
+    samples, skipped = shards.join_batches(batches)
     if not samples:
-        raise ValueError(f"No image can be used. Received: {dict(dataset.skipped)}")
-    summary = write_results(out, samples, dataset.skipped)
+        raise ValueError(f"No image can be used. Received: {skipped}")
+    # The grid skips them without warning again.
+    dataset.skipped.update(skipped)
+    summary = write_results(out, samples, skipped)
     grid = draw_best_median_worst(loaded, dataset, samples)
     grid.save(out / "best_median_worst.png")
     with open(out / "evaluation.txt", "w") as file:
         for console in (Console(), Console(file=file, width=88)):
-            _print_report(console, table_rows(summary), summary, dataset.skipped)
+            _print_report(console, table_rows(summary), summary, skipped)
     print_line(f"Written to {out}")
 
 

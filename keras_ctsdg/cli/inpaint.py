@@ -7,12 +7,16 @@ import typer
 from rich.progress import track
 
 from keras_ctsdg import from_preset
+from keras_ctsdg.cli._cluster import RayAddress, RayWorkers, Shard, open_cluster
 from keras_ctsdg.cli._console import error_console, print_line
 from keras_ctsdg.cli._inpaint_arguments import default_out, split_arguments
 from keras_ctsdg.cli._options import options_from
+from keras_ctsdg.cluster.shards import parse_shard
+from keras_ctsdg.cluster.workers import fill_files_on
 from keras_ctsdg.data.listing import summarize_not_taken
+from keras_ctsdg.data.sources import expand_user
 from keras_ctsdg.inpainting import FileOptions, InpaintOptions
-from keras_ctsdg.inpainting.batch import InpaintBatch
+from keras_ctsdg.inpainting.batch import InpaintBatch, fill_files
 
 
 @options_from(InpaintOptions)
@@ -22,21 +26,27 @@ def inpaint(
         list[str] | None,
         typer.Argument(
             metavar="[PRESET] [IMAGES]",
-            help="A preset's name or folder, or a `.keras` file, by default `demo`; "
-            "then the images, unless by --images.",
+            help="A preset's name or folder, a `.keras` file, or an exported file, by "
+            "default `demo`; then the images, unless by --images.",
         ),
     ] = None,
     images: Annotated[
         Path | None,
         typer.Option(
-            "--images", "--image", help="An image, a folder, or a pattern in quotes."
+            "--images",
+            "--image",
+            parser=expand_user,
+            metavar="PATH",
+            help="An image, a folder, a pattern in quotes, or a URI such as s3://...",
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File for one image, folder for a folder. By default the name of the "
-            "images with `_filled`, beside them."
+            parser=expand_user,
+            metavar="PATH",
+            help="File for one image, folder for a folder; or a URI. By default the "
+            "name of the images with `_filled`, beside them.",
         ),
     ] = None,
     masks: Annotated[
@@ -44,6 +54,8 @@ def inpaint(
         typer.Option(
             "--masks",
             "--mask",
+            parser=expand_user,
+            metavar="PATH",
             help="White marks the hole: one mask for all images, or a folder or zip in "
             "which masks have the names of their images.",
         ),
@@ -54,6 +66,9 @@ def inpaint(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing results.")
     ] = False,
+    ray: RayAddress = None,
+    ray_workers: RayWorkers = None,
+    shard: Shard = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON.")
     ] = False,
@@ -68,13 +83,16 @@ def inpaint(
     image was. A result appears under its name only when it is complete. Run again, the
     same command continues with the missing files; --overwrite starts from the
     beginning. Files that cannot be used are reported at the end, with exit code 1.
+    --ray and --shard change who fills the images, and nothing else.
     """
     files = FileOptions(**{x.name: options.pop(x.name) for x in fields(FileOptions)})
     options = InpaintOptions(**options)
-    preset, images = split_arguments(words, images)
+    preset, source = split_arguments(words, images)
     if out is None:
-        out = default_out(images, files.ending)
-    batch = InpaintBatch(images, masks, out, alpha, overwrite, files)
+        out = default_out(source, files.ending)
+    batch = InpaintBatch(
+        source, masks, out, alpha, overwrite, files, parse_shard(shard)
+    )
 
     def progress(steps):
         total = len(batch.pending)
@@ -82,8 +100,10 @@ def inpaint(
 
     try:
         if batch.pending:
-            loaded = from_preset(preset, with_discriminator=False)
-            batch.run(loaded, options, progress)
+            with open_cluster(ray, ray_workers) as cluster:
+                loaded = from_preset(preset, with_discriminator=False)
+                fill = fill_files if cluster is None else fill_files_on(cluster)
+                batch.run(loaded, options, progress, fill)
     except KeyboardInterrupt:
         error_console.print(
             "\nInterrupted. Run the same command again to continue with the missing "

@@ -143,8 +143,7 @@ class ImageFiles:
             with self._name_errors(index, "be read as a mask"):
                 return levels_of_array(array)
         with self.open(index, "be read as a mask") as image:
-            image.load()
-            return levels_of_image(_turn_upright(image))
+            return read_mask_levels(image)
 
     @contextmanager
     def open(self, index, purpose="be read"):
@@ -183,6 +182,22 @@ class ImageFiles:
 
 
 # === Conversion ===
+
+
+def read_mask_levels(image):
+    """Read the levels of an open mask.
+
+    Args:
+        image: `PIL.Image.Image`.
+
+    Returns:
+        Uint8 array `[H, W]`, upright, where 255 marks the hole.
+
+    Raises:
+        ValueError: If it does not tell the hole.
+    """
+    image.load()
+    return levels_of_image(_turn_upright(image))
 
 
 def _turn_upright(image):

@@ -2,21 +2,25 @@
 
 import glob
 import os
-import re
 import warnings
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from keras_ctsdg.data.archives import Archive, is_zip, read_members
 from keras_ctsdg.data.formats import image_endings, why_not_taken
-from keras_ctsdg.data.sources import FileSource, MemberSource, expand_user
+from keras_ctsdg.data.remote import RemotePath
+from keras_ctsdg.data.sources import (
+    FileSource,
+    MemberSource,
+    RemoteSource,
+    expand_user,
+)
 
 # Of network drives, Windows and macOS: previews, trash and metadata.
 SYSTEM_NAMES = set(
     "@eadir @recently-snapshot @recycle #recycle #snapshot $recycle.bin __macosx "
     "desktop.ini lost+found thumbs.db".split()
 ) | {"system volume information"}
-MASK_NAME = re.compile(r"(.+)[_-]mask\d*", re.IGNORECASE)
 
 
 class Listing(NamedTuple):
@@ -40,7 +44,8 @@ def list_images(path, argument, passed_over=()):
 
     Args:
         path: Path of a folder, a zip or an image, or a pattern, such as
-            `"photos/*.jpg"`; `~` is the home folder.
+            `"photos/*.jpg"`; `~` is the home folder. Or the URI of a folder or an image
+            in remote storage, such as `"s3://bucket/photos"`.
         argument: Str, the name of the argument in errors.
         passed_over: Paths and patterns of folders and files that are no part of it.
             Defaults to none.
@@ -52,6 +57,8 @@ def list_images(path, argument, passed_over=()):
         ValueError: If the path does not exist, or is an archive that cannot be read.
     """
     path = expand_user(path)
+    if isinstance(path, RemotePath):
+        return _list_remote(path, argument, passed_over)
     search = _Search(x for x in passed_over if not is_same_place(x, path))
     if not path.exists() and glob.has_magic(str(path)):
         return _list_pattern(path, argument, search)
@@ -104,41 +111,12 @@ def summarize_not_taken(not_taken):
 def is_same_place(first, second):
     """Return whether two paths name the same folder or file, by links too."""
     first, second = expand_user(first), expand_user(second)
+    if isinstance(first, RemotePath) or isinstance(second, RemotePath):
+        return first == second
     try:
         return os.path.samefile(first, second)
     except OSError:
         return first == second
-
-
-def find_masks_beside(sources):
-    """Find the masks in the layout `a.png`, `a_mask001.png`, as LaMa has it.
-
-    Args:
-        sources: List of `Source`.
-
-    Returns:
-        List of the indices of the masks in `sources`, in the order of their images.
-    """
-    found = {i: without_mask_suffix(x.path) for i, x in enumerate(sources)}
-    found = {i: image for i, image in found.items() if image is not None}
-    if not found:
-        return []
-    images = {source.path.with_suffix(""): i for i, source in enumerate(sources)}
-    pairs = [(images[image], i) for i, image in found.items() if image in images]
-    return [i for _, i in sorted(pairs)]
-
-
-def without_mask_suffix(path):
-    """Return a path without its ending and without `_mask001` before it.
-
-    Args:
-        path: `pathlib.PurePath`.
-
-    Returns:
-        `pathlib.PurePath`, or `None` if the name has no such part.
-    """
-    match = MASK_NAME.fullmatch(path.stem)
-    return match and path.with_name(match[1])
 
 
 # === Folders ===
@@ -216,6 +194,8 @@ def is_hidden(name):
 def _match(path):
     """Return the paths that a path or a pattern names."""
     path = expand_user(path)
+    if isinstance(path, RemotePath):
+        return []
     if path.exists() or not glob.has_magic(str(path)):
         return [path]
     return [Path(match) for match in glob.iglob(str(path), recursive=True)]
@@ -229,7 +209,7 @@ def _identity(path):
     return status.st_dev, status.st_ino
 
 
-# === Patterns and zips ===
+# === Patterns, zips and remote storage ===
 
 
 def _list_pattern(pattern, argument, search):
@@ -257,18 +237,43 @@ def _list_zip(path):
     endings = set(image_endings())
     archive = Archive(path)
 
-    def is_listed(member):
-        return not any(map(is_hidden, PurePath(member).parts))
-
     def is_image(member):
-        return is_listed(member) and PurePath(member).suffix.lower() in endings
+        path = PurePath(member)
+        is_listed = not any(map(is_hidden, path.parts))
+        return is_listed and path.suffix.lower() in endings
 
-    sources, not_taken = [], {}
-    for member in filter(is_listed, read_members(path, is_image)):
-        source = MemberSource(archive, member)
-        reason = why_not_taken(source.path.suffix.lower(), endings)
+    return _take_images(MemberSource(archive, x) for x in read_members(path, is_image))
+
+
+def _list_remote(path, argument, passed_over):
+    if path.is_dir():
+        others = [expand_user(x) for x in passed_over]
+        others = [x for x in others if isinstance(x, RemotePath) and x != path]
+        files = ((path / x, x) for x in path.list_files())
+        return _take_images(
+            RemoteSource(file, x)
+            for file, x in files
+            if not any(map(file.is_below, others))
+        )
+    if not path.is_file() or path.suffix.lower() == ".zip":
+        raise ValueError(
+            f"`{argument}` must be a folder or an image that exists; unpack zips in "
+            f"remote storage. Received: {argument}={path}"
+        )
+    return Listing([RemoteSource(path)], {})
+
+
+def _take_images(sources):
+    """Return the `Listing` of those sources that are images and not hidden."""
+    endings = set(image_endings())
+    taken, not_taken = [], {}
+    for source in sources:
+        if any(map(is_hidden, source.path.parts)):
+            continue
+        ending = source.path.suffix.lower()
+        reason = why_not_taken(ending, endings)
         if reason is not None:
             not_taken[source.name] = reason
-        elif is_image(member):
-            sources.append(source)
-    return Listing(sorted(sources, key=lambda source: source.path), not_taken)
+        elif ending in endings:
+            taken.append(source)
+    return Listing(sorted(taken, key=lambda source: source.path), not_taken)

@@ -1,15 +1,14 @@
 """Images and masks that are told apart, wherever they lie."""
 
+import re
+
 from keras_ctsdg.data.arrays import check_channels_last, is_array, to_array
 from keras_ctsdg.data.images import ImageFiles
-from keras_ctsdg.data.listing import (
-    find_masks_beside,
-    is_same_place,
-    warn_of_not_taken,
-)
+from keras_ctsdg.data.listing import is_same_place, warn_of_not_taken
 from keras_ctsdg.data.masks import MaskFiles, RandomIrregularMasks
 from keras_ctsdg.data.sources import expand_user, is_path
 
+MASK_NAME = re.compile(r"(.+)[_-]mask\d*", re.IGNORECASE)
 MASK_BESIDE = "named as the mask of the image beside it"
 
 
@@ -92,3 +91,34 @@ def raise_same(received):
         "name them as their images with `_mask001` before the ending. "
         f"Received: {received}"
     )
+
+
+def find_masks_beside(sources):
+    """Find the masks in the layout `a.png`, `a_mask001.png`, as LaMa has it.
+
+    Args:
+        sources: List of `Source`.
+
+    Returns:
+        List of the indices of the masks in `sources`, in the order of their images.
+    """
+    found = {i: without_mask_suffix(x.path) for i, x in enumerate(sources)}
+    found = {i: image for i, image in found.items() if image is not None}
+    if not found:
+        return []
+    images = {source.path.with_suffix(""): i for i, source in enumerate(sources)}
+    pairs = [(images[image], i) for i, image in found.items() if image in images]
+    return [i for _, i in sorted(pairs)]
+
+
+def without_mask_suffix(path):
+    """Return a path without its ending and without `_mask001` before it.
+
+    Args:
+        path: `pathlib.PurePath`.
+
+    Returns:
+        `pathlib.PurePath`, or `None` if the name has no such part.
+    """
+    match = MASK_NAME.fullmatch(path.stem)
+    return match and path.with_name(match[1])

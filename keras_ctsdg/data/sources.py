@@ -1,4 +1,4 @@
-"""Where images come from: files, members of zips, bytes and arrays.
+"""Where images come from: files here and in remote storage, zips, bytes and arrays.
 
 Each has a `name` for errors, a `path` relative to the folder, the zip or the pattern in
 which it was found (`None` in memory), `open`, which returns a Pillow image, and `head`,
@@ -21,6 +21,7 @@ from keras_ctsdg.data.arrays import (
     to_levels,
 )
 from keras_ctsdg.data.formats import SIGNATURE_LENGTH, check_is_not_raw, open_formats
+from keras_ctsdg.data.remote import RemotePath, is_uri
 
 
 class Source:
@@ -29,7 +30,8 @@ class Source:
     Attributes:
         name: Str, what errors call it.
         path: `pathlib.PurePath`, or `None`.
-        file: `pathlib.Path` of an image file; `None` for any other.
+        file: `pathlib.Path` or `keras_ctsdg.data.remote.RemotePath` of an image file;
+            `None` for any other.
         array: Array of an image in memory; `None` for any other.
     """
 
@@ -70,6 +72,21 @@ class FileSource(Source):
 
     def open(self):
         return _open(self.file, self.file.suffix)
+
+
+class RemoteSource(FileSource):
+    """A file in remote storage.
+
+    Args:
+        file: `keras_ctsdg.data.remote.RemotePath`.
+        path: `pathlib.PurePath`, as `FileSource` has it.
+    """
+
+    def head(self):
+        return self.file.read(SIGNATURE_LENGTH)
+
+    def open(self):
+        return _open(BytesIO(self.file.read()), self.file.suffix)
 
 
 class MemberSource(Source):
@@ -147,7 +164,7 @@ def _open(file, ending):
 
 def is_path(value):
     """Return whether a value names a file."""
-    return isinstance(value, (str, os.PathLike))
+    return isinstance(value, (str, os.PathLike, RemotePath))
 
 
 def is_bytes(value):
@@ -207,7 +224,7 @@ def make_source(image, name):
             if glob.has_magic(str(path)):
                 what = ", a pattern; pass the list of files that it matches"
             raise ValueError(f"`{name}` must be a file. Received: {name}={path}{what}")
-        return FileSource(path)
+        return (RemoteSource if isinstance(path, RemotePath) else FileSource)(path)
     if is_bytes(image):
         return BytesSource(_read_bytes(image, name), name)
     if isinstance(image, Image.Image):
@@ -225,7 +242,14 @@ def make_source(image, name):
 
 
 def expand_user(path):
-    """Return a path as `pathlib.Path`, with the home folder for `~`."""
+    """Return a path as `pathlib.Path`, with the home folder for `~`.
+
+    A URI, such as `s3://bucket/photos`, becomes a `RemotePath`.
+    """
+    if isinstance(path, RemotePath):
+        return path
+    if is_uri(path):
+        return RemotePath(path)
     return Path(os.path.expanduser(path))
 
 

@@ -24,6 +24,11 @@ def box_size(box):
     return box[2] - box[0], box[3] - box[1]
 
 
+def boxes_overlap(a, b):
+    """Return whether two boxes `(top, left, bottom, right)` have a pixel in common."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
 def crop_box(region, shape):
     """Return the box of a region and its surroundings.
 
@@ -152,17 +157,13 @@ class RegionFinder:
             crop = self._crop(region)
             for other, other_crop in merged:
                 both = _union(region, other)
-                if _overlap(crop, other_crop) and self._fits(both):
+                if boxes_overlap(crop, other_crop) and self._fits(both):
                     merged.remove((other, other_crop))
                     pending.append(both)
                     break
             else:
                 merged.append((region, crop))
         return [region for region, _ in merged]
-
-
-def _overlap(a, b):
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _union(a, b):

@@ -9,8 +9,13 @@ from keras_ctsdg.data.arrays import check_channels_last, is_array, to_array
 from keras_ctsdg.data.sources import is_bytes
 from keras_ctsdg.inpainting.editable_image import open_editable
 from keras_ctsdg.inpainting.holes import read_hole
-from keras_ctsdg.inpainting.network import fill_window
-from keras_ctsdg.inpainting.windows import MemoryLimit, plan_windows
+from keras_ctsdg.inpainting.network import fill_windows
+from keras_ctsdg.inpainting.windows import (
+    MemoryLimit,
+    choose_group_sizes,
+    group_windows,
+    plan_windows,
+)
 
 
 class NoHoleWarning(UserWarning):
@@ -32,12 +37,6 @@ def inpaint(model, image, mask, options):
     Raises:
         ValueError: As `CTSDG.inpaint` raises it.
     """
-    if model.generator.image_shape[:2] != (None, None):
-        raise ValueError(
-            "`model.generator` must take images of any size: create it with "
-            "`image_shape=(None, None, 3)`, its weights are the same. Received: "
-            f"image_shape={model.generator.image_shape}"
-        )
     limit = MemoryLimit(options.memory_limit, model.generator)
     images, masks, combine = _as_lists(_as_array(image, "image"), mask)
     plans = []
@@ -148,6 +147,7 @@ class FillPlan:
         self.image = open_editable(image, f"image{index}")
         self.hole = read_hole(mask, self.image, f"mask{index}", options)
         self.windows = []
+        self.limit = limit
         self.feather = options.feather
         self.fills_alpha = mask is None
         if not self.hole.any():
@@ -158,26 +158,42 @@ class FillPlan:
         self.windows = plan_windows(self.hole, options.strategy, options.size, limit)
 
     def run(self, model):
-        """Fill the windows one after the other and return the image."""
+        """Fill the windows and return the image."""
         unfilled = self.hole.copy()
-        for window in self.windows:
-            box, region = _slices(window.box), _slices(window.region)
-            targets = np.zeros_like(unfilled)
-            targets[region] = unfilled[region]
-            targets = targets[box]
-            if not targets.any():
-                continue
-            colors = self.image.read_colors(box)
-            filled = fill_window(model, colors, unfilled[box], window.size)
-            if self.feather:
-                filled = self._blend(filled, colors, box)
-            self.image.replace_colors(box, filled, targets)
-            # The next windows see the filled pixels as part of the image.
-            unfilled[region] = False
+        sizes = choose_group_sizes(model.generator)
+        for group in group_windows(self.windows, self.limit, sizes):
+            self._fill(model, group, unfilled)
         if self.fills_alpha:
             self.image.make_opaque(self.hole)
         result = self.image.result()
         return result if self.dtype is None else result.astype(self.dtype)
+
+    def _fill(self, model, windows, unfilled):
+        """Fill windows that do not see each other's holes, at once.
+
+        Args:
+            model: A `keras_ctsdg.CTSDG`.
+            windows: List of `Window` of one network size.
+            unfilled: Bool array `[H, W]`, true in the hole that is left.
+        """
+        parts = []
+        for window in windows:
+            box, region = _slices(window.box), _slices(window.region)
+            targets = np.zeros_like(unfilled)
+            targets[region] = unfilled[region]
+            if targets.any():
+                colors = self.image.read_colors(box)
+                inputs = colors, unfilled[box], window.size
+                parts.append((box, region, targets[box].copy(), inputs))
+        if not parts:
+            return
+        results = fill_windows(model, [inputs for *_, inputs in parts])
+        for (box, region, targets, inputs), filled in zip(parts, results, strict=True):
+            if self.feather:
+                filled = self._blend(filled, inputs[0], box)
+            self.image.replace_colors(box, filled, targets)
+            # The next windows see the filled pixels as part of the image.
+            unfilled[region] = False
 
     def _blend(self, filled, colors, box):
         """Blend from the image at the hole's rim to the fill further inside."""

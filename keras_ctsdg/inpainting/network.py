@@ -1,52 +1,68 @@
-"""One window of an image, filled by the network."""
+"""Windows of an image, filled by the network."""
 
 import numpy as np
 from PIL import Image
 
+from keras_ctsdg.conventions import STRUCTURE_KEYS
+from keras_ctsdg.data._batches import stack_samples
 from keras_ctsdg.data.edges import gray_and_edge
 from keras_ctsdg.inpainting.crops import padded_size
+from keras_ctsdg.inpainting.windows import fixed_size
 
 
-def fill_window(model, image, hole, size=None):
-    """Fill the hole in a window of any size.
+def fill_windows(model, windows):
+    """Fill the holes in windows of any size, in one batch.
 
     Args:
         model: A `keras_ctsdg.CTSDG`.
-        image: Float32 array `[h, w, 3]` in [-1, 1]; values in the hole are ignored.
-        hole: Bool array `[h, w]`, true in the hole.
-        size: Tuple `(height, width)` to which the window is resized for the network.
-            Defaults to `None`, the window's own size.
+        windows: List of tuples: float32 array `[h, w, 3]` in [-1, 1], whose values in
+            the hole are ignored; bool array `[h, w]`, true in the hole; and
+            `(height, width)` to which the window is resized for the network, or `None`
+            for its own size. Padded for the network, all have one size.
 
     Returns:
-        Float32 array `[h, w, 3]` in [-1, 1].
+        List of float32 arrays `[h, w, 3]` in [-1, 1].
+
+    Raises:
+        ValueError: If the network's result is not finite.
     """
-    image = np.where(hole[..., None], np.float32(0), image)
-    if size is None:
-        return _predict(model, image, hole)
-    # A pixel of the resized window that mixes in any part of the hole is hole.
-    small_hole = _resize(hole[..., None].astype("float32"), size)[..., 0] > 1e-6
-    small = np.clip(_resize(image, size), -1, 1)
-    filled = _predict(model, np.where(small_hole[..., None], 0, small), small_hole)
-    return np.clip(_resize(filled, hole.shape, Image.Resampling.BICUBIC), -1, 1)
+    inputs, sizes = [], []
+    for image, hole, size in windows:
+        image = np.where(hole[..., None], np.float32(0), image)
+        if size is not None:
+            # A pixel of the resized window that mixes in any part of the hole is hole.
+            hole = _resize(hole[..., None].astype("float32"), size)[..., 0] > 1e-6
+            image = np.clip(_resize(image, size), -1, 1)
+            image = np.where(hole[..., None], 0, image)
+        inputs.append(_make_sample(model, image, hole))
+        sizes.append(hole.shape)
+    filled = np.asarray(model.predict_on_batch(stack_samples(inputs)), "float32")
+    results = []
+    for (_, hole, size), (height, width), result in zip(
+        windows, sizes, filled, strict=True
+    ):
+        result = result[:height, :width]
+        if size is not None:
+            result = _resize(result, hole.shape, Image.Resampling.BICUBIC)
+            result = np.clip(result, -1, 1)
+        results.append(result)
+    return results
 
 
-def _predict(model, image, hole):
-    """Fill a window at its own size, mirrored up to the size that the network takes."""
-    height, width = hole.shape
-    below, right = np.subtract(padded_size(hole.shape), hole.shape)
+def _make_sample(model, image, hole):
+    """Return the network's input, mirrored up to the size that the network takes."""
+    size = fixed_size(model.generator) or padded_size(hole.shape)
+    below, right = np.subtract(size, hole.shape)
     padding = ((0, below), (0, right))
     # The mirrored part repeats the hole, because its content is unknown there too.
     hole = np.pad(hole, padding, "reflect")
-    image = np.pad(image, (*padding, (0, 0)), "reflect")
-    gray, edge = gray_and_edge(image, model.edges, model.sigma, hole)
-    inputs = {
-        "image": image,
-        "gray": gray,
-        "edge": edge,
-        "mask": hole[..., None].astype("float32"),
-    }
-    filled = model.predict_on_batch({key: x[None] for key, x in inputs.items()})
-    return np.asarray(filled, "float32")[0, :height, :width]
+    image = np.pad(image, (*padding, (0, 0)), "reflect").astype("float32")
+    inputs = {"image": image, "mask": hole[..., None].astype("float32")}
+    # Exported files compute gray and edge themselves.
+    if model.edges is not None:
+        structure = gray_and_edge(image, model.edges, model.sigma, hole)
+        inputs |= zip(STRUCTURE_KEYS, structure, strict=True)
+    return inputs
 
 
 def _resize(array, size, resampling=Image.Resampling.BILINEAR):

@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_ctsdg.data.images import ImageFiles
-from keras_ctsdg.data.listing import is_same_place, without_mask_suffix
-from keras_ctsdg.data.pairs import MASK_BESIDE, raise_same, split_masks_beside
+from keras_ctsdg.data.listing import is_same_place
+from keras_ctsdg.data.pairs import (
+    MASK_BESIDE,
+    raise_same,
+    split_masks_beside,
+    without_mask_suffix,
+)
 from keras_ctsdg.data.sources import FileSource, Source
 
 

@@ -1,16 +1,21 @@
 """The steps that fill one image file: read, fill, write."""
 
+import shutil
+import tempfile
 import warnings
+import weakref
+from contextlib import contextmanager
+from pathlib import Path
 
 from PIL import Image, ImageSequence
 
-from keras_ctsdg.data.images import ImageFiles
+from keras_ctsdg.data.images import ImageFiles, read_mask_levels
+from keras_ctsdg.data.remote import RemotePath
 from keras_ctsdg.inpainting.animations import to_palette
 from keras_ctsdg.inpainting.encodings import name_losses
 from keras_ctsdg.inpainting.files import choose_format, copy_image, save_image
 from keras_ctsdg.inpainting.fill import NoHoleWarning, inpaint
 from keras_ctsdg.inpainting.formats import check_can_hold
-from keras_ctsdg.inpainting.holes import read_mask
 from keras_ctsdg.inpainting.image16 import Image16, import_imagecodecs
 from keras_ctsdg.inpainting.stored_images import read_stored_image
 
@@ -28,7 +33,7 @@ def read_task(task, files):
         result cannot hold the image.
     """
     try:
-        source = read_stored_image(task.image, files.frames)
+        source = _read_source(task.image, files.frames)
         image_format = check_format(task, source)
         source.notes += name_losses(source, image_format)
         if image_format == "GIF" and len(source.frames) > 1:
@@ -38,6 +43,24 @@ def read_task(task, files):
         return source, _mask_opaque_frames(source.frames)
     except (ImportError, OSError, ValueError) as error:
         return error
+
+
+def _read_source(image, frames):
+    """Read an image; one in remote storage by a local copy, deleted with the result."""
+    if not isinstance(image, RemotePath):
+        return read_stored_image(image, frames)
+    folder = tempfile.mkdtemp(prefix="keras_ctsdg_")
+    copy = Path(folder, image.name)
+    try:
+        image.download(copy)
+        source = read_stored_image(copy, frames)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, ValueError):
+            raise ValueError(str(error).replace(str(copy), str(image))) from error
+        raise
+    weakref.finalize(source, shutil.rmtree, folder, ignore_errors=True)
+    return source
 
 
 def check_format(task, source):
@@ -65,13 +88,13 @@ def check_format(task, source):
 
 def _read_masks(mask, count):
     """Return a mask, or the list of its frames, if it has more than one."""
-    with ImageFiles([mask], "mask").open(0) as image:
+    with ImageFiles([mask], "mask").open(0, "be read as a mask") as image:
         found = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         if found not in (1, count):
             raise ValueError(f"it has {found} frames, for an image of {count}")
         if found > 1:
             return [frame.copy() for frame in ImageSequence.Iterator(image)]
-    return read_mask(mask, "mask")
+        return read_mask_levels(image)
 
 
 def _mask_opaque_frames(frames):
@@ -127,13 +150,26 @@ def write_result(task, result, quality):
     if isinstance(filled, Exception):
         return task, "failed", filled
     try:
-        if filled is not None:
-            save_image(filled, task.out, source, quality)
-            return task, "filled", source.notes
-        if check_format(task, source) == source.format:
-            copy_image(task.image, task.out)
-            return task, "unchanged", []
-        save_image(source.frames, task.out, source, quality)
-        return task, "unchanged", source.notes
+        with _local_file(task.out) as out:
+            if filled is not None:
+                save_image(filled, out, source, quality)
+                return task, "filled", source.notes
+            if check_format(task, source) == source.format:
+                copy_image(source.path, out)
+                return task, "unchanged", []
+            save_image(source.frames, out, source, quality)
+            return task, "unchanged", source.notes
     except (OSError, ValueError) as error:
         return task, "failed", error
+
+
+@contextmanager
+def _local_file(path):
+    """Yield where a result is written: its path, or a file that is then uploaded."""
+    if not isinstance(path, RemotePath):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="keras_ctsdg_") as folder:
+        file = Path(folder, path.name)
+        yield file
+        path.upload(file)

@@ -114,3 +114,25 @@ def check_finite_weights(model, purpose):
                 "that are. Received: NaN or infinite values in "
                 f"{variable.path}"
             )
+
+
+def check_finite_result(filled, generator):
+    """Check that filled images hold no NaN and no infinite value.
+
+    The weights, which are many more numbers, are looked at only if one does.
+
+    Args:
+        filled: Array `[B, H, W, 3]`.
+        generator: `keras_ctsdg.models.Generator` that filled them.
+
+    Raises:
+        ValueError: If a value is not finite. The message names a weight that is not
+            either, or says that the network's numbers exceed their dtype.
+    """
+    if np.isfinite(filled).all():
+        return
+    check_finite_weights(generator, "fill images")
+    raise ValueError(
+        "Filled images must be finite; numbers in the network exceed the range of its "
+        f'dtype, load it with `dtype="float32"`. Received: {generator.dtype_policy}'
+    )

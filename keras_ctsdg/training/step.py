@@ -8,6 +8,7 @@ from keras_ctsdg import losses
 from keras_ctsdg.models._input_checks import check_batch
 from keras_ctsdg.models.structure import compute_structure
 from keras_ctsdg.training.checked_data import unpack_batch
+from keras_ctsdg.training.checkpoint_options import compiled_options
 from keras_ctsdg.training.finite_steps import FiniteSteps
 from keras_ctsdg.training.logs import Logs
 from keras_ctsdg.training.optimizer import (
@@ -30,6 +31,7 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
 
     perceptual_network: Any
     trainable_state: Any = None
+    compiled_options: Any = None
 
     # === Batches ===
 
@@ -40,12 +42,20 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
             data: Dict of arrays or tensors, or a tuple of one and of `None`.
 
         Returns:
-            Dict of float32 tensors: `image`, `gray`, `edge` and `mask`.
+            Dict of float32 tensors: `image`, `gray`, `edge` and `mask`. With
+            `sample_weight` `[B]`, if the batch has it or is a part of a larger one.
 
         Raises:
             ValueError: If the batch breaks a rule of `keras_ctsdg.CTSDG`.
         """
-        return self.complete_inputs(unpack_batch(data))
+        batch = unpack_batch(data)
+        inputs = self.complete_inputs(batch)
+        weights = batch.get("sample_weight")
+        if weights is None and self.is_shared:
+            weights = ops.ones(ops.shape(inputs["image"])[:1])
+        if weights is not None:
+            inputs["sample_weight"] = ops.cast(weights, "float32")
+        return inputs
 
     def complete_inputs(self, inputs):
         """Check inputs, cast them to float32, and compute `gray` and `edge` if absent.
@@ -78,9 +88,9 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
             terms, and the generator's output, a tensor `[B, H, W, 3]` in [-1, 1].
         """
         target, edge, mask = inputs["image"], inputs["edge"], inputs["mask"]
-        # In the generator only batch normalization depends on `training`.
+        # A frozen generator is trained: its attention is to be fast in the gradients.
         outputs = self.generator.call_with_logits(
-            inputs, training=training and not self.freeze_batch_norm
+            inputs, training=training, freeze_batch_norm=self.freeze_batch_norm
         )
         output = outputs["image"]
         fake = self.discriminator(
@@ -138,9 +148,10 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
         Returns:
             Dict of scalars, as `update_metrics` returns it.
         """
-        values, output = self.generator_losses(inputs, training=False)
-        values |= self.discriminator_losses(inputs, output, training=False)
-        return self.update_metrics(values, inputs, output)
+        with self.whole_batch(inputs):
+            values, output = self.generator_losses(inputs, training=False)
+            values |= self.discriminator_losses(inputs, output, training=False)
+        return self.update_metrics(self.sum_losses(values), inputs, output)
 
     # === Compilation ===
 
@@ -225,6 +236,8 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
             "jit_compile": jit_compile,
             "auto_scale_loss": auto_scale_loss,
         }
+        # As they are now: a training changes rates.
+        self.compiled_options = compiled_options(self)
         self.trainable_state = TrainableState(self)
         # Building the optimizer here spares TensorFlow a second trace of the step.
         self.optimizer.build(self.trainable_state.variables)

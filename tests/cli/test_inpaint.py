@@ -273,7 +273,7 @@ def test_options_reach_the_model(command, saved, folder, monkeypatch):
     given = []
     monkeypatch.setattr(
         "keras_ctsdg.inpainting.batch.InpaintBatch.run",
-        lambda self, model, options, progress: given.append(options),
+        lambda self, model, options, *_: given.append(options),
     )
     arguments = ("inpaint", saved, "--image", image, "--mask", mask)
     arguments += ("--out", folder / "out.png")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_ctsdg.data.sources import FileSource
 from keras_ctsdg.inpainting import FileOptions, InpaintOptions
 from keras_ctsdg.inpainting import batch as batch_module
 from keras_ctsdg.inpainting.batch import InpaintBatch
@@ -186,3 +187,93 @@ def test_few_images_are_in_memory_at_once(tmp_path, monkeypatch):
     batch.run(ConstantModel(), InpaintOptions())
     assert len(batch.report.filled) == len(alive) == 12
     assert max(alive) <= 3
+
+
+def test_shards_are_disjoint_and_complete(folders):
+    """Whatever was filled before, each shard has the same images."""
+    images, masks, out = folders
+    for name in "efg":
+        photo((50, 40)).save(images / f"{name}.png")
+        (masks / f"{name}.bmp").write_bytes((masks / "a.bmp").read_bytes())
+    (images / "h.cr2").write_text("a raw photo")
+    whole = InpaintBatch(images, masks, out)
+    whole.run(ConstantModel(), InpaintOptions())
+    for rank in range(3):
+        (out / "aefb"[rank]).with_suffix(".png").unlink()
+    found = {name: [] for name in asdict(whole.report)}
+    for rank in range(9):
+        batch = InpaintBatch(images, masks, out, shard=(rank, 9))
+        batch.run(ConstantModel(), InpaintOptions())
+        for name, entries in asdict(batch.report).items():
+            found[name] += entries
+        assert sum(map(len, asdict(batch.report).values())) <= 3
+    done = {*found["filled"], *found["unchanged"], *found["skipped"]}
+    assert done == {*whole.report.filled, *whole.report.unchanged}
+    assert len(found["filled"]) == 3
+    assert sorted(found["failed"]) == sorted(whole.report.failed)
+    assert found["not_taken"] == list(whole.report.not_taken)
+    with pytest.raises(ValueError, match="rank < count. Received: shard="):
+        InpaintBatch(images, masks, out, shard=(2, 2))
+
+
+def test_results_that_come_in_any_order_are_reported_in_that_of_the_names(folders):
+    images, masks, out = folders
+    for name in "efg":
+        photo((50, 40)).save(images / f"{name}.png")
+        (masks / f"{name}.bmp").write_bytes((masks / "a.bmp").read_bytes())
+    (images / "f.png").write_text("not an image")
+
+    def fill_backward(*arguments):
+        return reversed(list(batch_module.fill_files(*arguments)))
+
+    reports = []
+    for fill in (batch_module.fill_files, fill_backward):
+        batch = InpaintBatch(images, masks, out, overwrite=True)
+        batch.run(ConstantModel(), InpaintOptions(), fill=fill)
+        reports.append(asdict(batch.report))
+    assert reports[0] == reports[1]
+    for first, second in zip(*(report.values() for report in reports), strict=True):
+        assert list(first) == list(second)
+
+
+def test_remote_files_are_filled_as_local_ones(folders):
+    images, masks, out = folders
+    exif = Image.Exif()
+    exif[0x010E] = "a photo"
+    photo((50, 40)).save(images / "e.jpg", exif=exif, quality=80)
+    (masks / "e.bmp").write_bytes((masks / "a.bmp").read_bytes())
+    reports, files = [], []
+    for paths in (folders, [x.as_uri() for x in (images, masks, out.parent / "far")]):
+        batch = InpaintBatch(*paths)
+        batch.run(ConstantModel(), InpaintOptions())
+        report = repr(batch.report).replace("file://", "")
+        reports.append(report.replace(str(out.parent / "far"), str(out)))
+        folder = out if paths is folders else out.parent / "far"
+        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert reports[0] == reports[1]
+    assert files[0] == files[1]
+    assert len(files[0]) == 3
+    again = InpaintBatch(*paths)
+    assert [task.image.name for task in again.pending] == ["c.png"]
+    assert len(again.report.skipped) == 3
+    converted = InpaintBatch(*paths[:2], paths[2], files=FileOptions(format="webp"))
+    converted.run(ConstantModel(), InpaintOptions())
+    assert len(converted.report.filled) == 2
+    one = InpaintBatch(f"{paths[0]}/e.jpg", f"{paths[1]}/a.bmp", f"{paths[2]}/one.jpg")
+    one.run(ConstantModel(), InpaintOptions())
+    assert (out.parent / "far" / "one.jpg").read_bytes() == files[0]["e.jpg"]
+
+
+def test_a_mask_is_opened_once(folders, monkeypatch):
+    images, masks, out = folders
+    opened = []
+    open_source = FileSource.open
+
+    def count(self):
+        opened.append(self.file.name)
+        return open_source(self)
+
+    monkeypatch.setattr(FileSource, "open", count)
+    batch = InpaintBatch(images / "a.png", masks / "a.bmp", out / "a.png")
+    batch.run(ConstantModel(), InpaintOptions())
+    assert opened.count("a.bmp") == 1

@@ -2,13 +2,22 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
+from keras_ctsdg.inpainting import fill as fill_module
 from keras_ctsdg.inpainting.crops import RegionFinder, crop_box
-from keras_ctsdg.inpainting.windows import MemoryLimit, plan_windows
+from keras_ctsdg.inpainting.windows import (
+    GROUP_SIZES,
+    MemoryLimit,
+    Window,
+    choose_group_sizes,
+    group_windows,
+    plan_windows,
+)
 from tests.inpainting.common import (
     FILL_COLOR,
     ConstantModel,
@@ -69,6 +78,98 @@ def test_long_scratch_is_filled_once_and_completely():
     assert len(model.sizes) > 4
     assert (found[hole] == FILL_COLOR).all()
     assert not found[~hole].any()
+
+
+@pytest.mark.backend_independent
+def test_windows_of_one_size_form_groups_within_the_limit():
+    hole = np.zeros((1200, 1600), bool)
+    for row in (200, 600, 1000):
+        for column in (200, 600, 1000, 1400):
+            hole[row : row + 40, column : column + 40] = True
+    hole[600:640, 600:800] = True
+    limit = MemoryLimit(3.0, StubGenerator(filters=8))
+    windows = plan_windows(hole, "crop", 384, limit)
+    assert len(windows) == 12
+    groups = list(group_windows(windows, limit))
+    assert [len(group) for group in groups] == [8, 1, 2, 1]
+    assert sorted(sum(groups, [])) == sorted(windows)
+    assert all(len({x.network_size for x in group}) == 1 for group in groups)
+    for gigabytes, largest in ((0.37, 4), (0.36, 2), (0.1, 1)):
+        groups = group_windows(windows, MemoryLimit(gigabytes, limit.generator))
+        assert max(map(len, groups)) == largest
+
+
+@pytest.mark.backend_independent
+def test_windows_that_see_each_other_are_filled_in_order():
+    limit = MemoryLimit(3.0, StubGenerator(filters=8))
+    boxes = [(0, 256 * i, 256, 256 * i + 256) for i in range(5)]
+    windows = [Window(box, (100, box[1] + 50, 140, box[1] + 90)) for box in boxes]
+    # The second sees what the first fills, and the fifth is seen by the fourth.
+    windows[1] = Window((0, 120, 256, 376), windows[1].region)
+    windows[0] = Window(boxes[0], (100, 100, 140, 140))
+    windows[3] = Window((0, 850, 256, 1106), (100, 870, 140, 910))
+    windows[4] = Window(boxes[4], (100, 1050, 140, 1090))
+    groups = list(group_windows(windows, limit))
+    assert groups == [[windows[0], windows[2]], [windows[1], windows[3]], [windows[4]]]
+
+
+@pytest.mark.parametrize(
+    "device, is_cpu",
+    [
+        ("cpu", True),
+        ("TFRT_CPU_0", True),
+        ("/job:localhost/replica:0/task:0/device:CPU:0", True),
+        ("cuda:0", False),
+        ("/job:localhost/replica:0/task:0/device:GPU:0", False),
+    ],
+)
+@pytest.mark.backend_independent
+def test_groups_are_for_accelerators(device, is_cpu):
+    value = SimpleNamespace(device=device)
+    generator = SimpleNamespace(variables=[SimpleNamespace(value=value)])
+    assert choose_group_sizes(generator) == ((1,) if is_cpu else GROUP_SIZES)
+
+
+class BlurModel(ConstantModel):
+    """Fills holes with what the sample at hand shows outside them."""
+
+    def predict_on_batch(self, batch):
+        self.sizes.append(batch["image"].shape)
+        seen = 1 - batch["mask"]
+        mean = (batch["image"] * seen).sum((1, 2), "float64") / seen.sum((1, 2))
+        mean = mean[:, None, None] + 0.01 * (batch["edge"] + batch["gray"])
+        return np.where(batch["mask"] > 0, np.clip(mean, -1, 1), batch["image"])
+
+
+@pytest.mark.backend_independent
+def test_groups_are_filled_as_one_after_the_other(monkeypatch):
+    image, hole = large_photo_and_holes()
+    image, hole = image[400:1000, :1400], hole[400:1000, :1400]
+    hole[500:530, 100:1400:260] = True
+    results, models = [], [BlurModel(), BlurModel()]
+    for sizes, model in zip((GROUP_SIZES, (1,)), models, strict=True):
+        monkeypatch.setattr(fill_module, "choose_group_sizes", lambda _, x=sizes: x)
+        results.append(model.inpaint(image, hole, dilate=9, feather=3))
+    np.testing.assert_array_equal(*results)
+    assert {shape[0] for shape in models[1].sizes} == {1}
+    assert len(models[0].sizes) < len(models[1].sizes)
+
+
+def test_a_group_of_the_network_equals_single_windows(small_model, monkeypatch):
+    # As a string, a device names its kind on every backend.
+    device = str(small_model.generator.variables[0].value.device).lower()
+    assert any(kind in device for kind in ("cpu", "cuda", "gpu"))
+    image = large_photo_and_holes()[0][:300, :900]
+    hole = np.zeros(image.shape[:2], bool)
+    hole[100:130, 100:130] = hole[100:140, 600:640] = True
+    results = []
+    for sizes in (GROUP_SIZES, (1,)):
+        monkeypatch.setattr(fill_module, "choose_group_sizes", lambda _, x=sizes: x)
+        results.append(small_model.inpaint(image, hole, strategy="crop"))
+    np.testing.assert_array_equal(results[0][~hole], image[~hole])
+    np.testing.assert_allclose(*(x.astype("float32") for x in results), atol=1)
+    assert (results[0][hole] == results[1][hole]).mean() > 0.99
+    assert (results[0][hole] != image[hole]).any()
 
 
 PEAK = """

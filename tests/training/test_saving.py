@@ -30,6 +30,17 @@ def test_a_ruined_model_does_not_fill(ruined_model):
             fill()
 
 
+def test_numbers_that_exceed_their_dtype_are_no_result(small_model, monkeypatch):
+    batch = random_batch(1)
+    monkeypatch.setattr(
+        type(small_model).__mro__[1],
+        "predict_on_batch",
+        lambda self, x: x["image"] * np.inf,
+    )
+    with pytest.raises(ValueError, match="exceed .*float32.*Received"):
+        small_model.predict_on_batch(batch)
+
+
 def savers(model, folder):
     """Return functions that save a model, and the file that each of them writes."""
     checkpoint = keras.callbacks.ModelCheckpoint(folder / "checkpoint.keras")

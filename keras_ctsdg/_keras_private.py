@@ -191,6 +191,46 @@ def read_in_fit(model, variable):
     return keras.ops.convert_to_numpy(value)
 
 
+@contextlib.contextmanager
+def replace_values(variables, replace):
+    """Give variables other values, whatever their layout, and put their own back.
+
+    `training.step_jax` needs it to predict in one of several processes. Keras assigns
+    values only to the devices of all processes (Keras 3.15.1).
+
+    Args:
+        variables: List of Keras variables on JAX.
+        replace: Function of a value that returns another one.
+    """
+    own = [(v, v._value, v._layout) for v in variables]
+    try:
+        for variable, value, _ in own:
+            variable._value, variable._layout = replace(value), None
+        yield
+    finally:
+        for variable, value, layout in own:
+            variable._value, variable._layout = value, layout
+
+
+# === Statistics of batches ===
+
+
+class OwnMoments(keras.layers.BatchNormalization):
+    """A batch normalization whose subclass may compute the moments of a batch.
+
+    Overrides the private method that computes them. `layers._batch_norm` needs it
+    because `synchronized=True` is for TensorFlow alone and takes no weights of samples
+    (Keras 3.15.1); keras-team/keras#23316 and #23418 may bring it to PyTorch.
+    """
+
+    def _moments(self, inputs, mask):
+        moments = self.compute_moments(inputs)
+        return super()._moments(inputs, mask) if moments is None else moments
+
+    def compute_moments(self, inputs):
+        """Return mean and variance `[C]` of inputs, or `None` for those of Keras."""
+
+
 # === Saved objects ===
 
 

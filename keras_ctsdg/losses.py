@@ -8,6 +8,7 @@ inputs. Terms with a cross-entropy take logits, not the output of a sigmoid. A m
 from keras import ops
 
 from keras_ctsdg.conventions import composite
+from keras_ctsdg.layers._batch_mean import batch_mean
 
 # The paper's weights of the terms in the generator's loss.
 LOSS_WEIGHTS = {
@@ -35,7 +36,7 @@ def absolute_error(x, y):
     >>> float(keras_ctsdg.losses.absolute_error(np.zeros(4), np.full(4, 0.5)))
     0.5
     """
-    return ops.mean(ops.absolute(_float32(x) - _float32(y)))
+    return batch_mean(ops.absolute(_float32(x) - _float32(y)))
 
 
 def logits_cross_entropy(logits, target):
@@ -49,7 +50,7 @@ def logits_cross_entropy(logits, target):
         Float32 scalar tensor, in nats.
     """
     logits = _float32(logits)
-    return ops.mean(ops.softplus(logits) - _float32(target) * logits)
+    return batch_mean(ops.softplus(logits) - _float32(target) * logits)
 
 
 def hole_loss(output, target, mask):
@@ -64,7 +65,7 @@ def hole_loss(output, target, mask):
         Float32 scalar tensor.
     """
     difference = _float32(output) - _float32(target)
-    return ops.mean(_float32(mask) * ops.absolute(difference))
+    return batch_mean(_float32(mask) * ops.absolute(difference))
 
 
 def valid_loss(output, target, mask):

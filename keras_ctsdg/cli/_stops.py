@@ -38,7 +38,7 @@ def explained_stops(out, checkpoint):
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        reason = os.strerror(error.errno)
+        reason = os.strerror(error.errno or 0)
         place = error.filename or out
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "there is room" if is_full else "it can be written to"

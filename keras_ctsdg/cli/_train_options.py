@@ -125,6 +125,11 @@ class TrainOptions:
     edges_on_device: bool = _model(
         False, "Compute gray and edges in the model, not in the workers."
     )
+    distribute: bool = _model(
+        False,
+        "Train on all devices, and on several machines where the environment says so: "
+        "`docs/distribution.md`. A batch is divided among them.",
+    )
     policy: str = _model("float32", "Dtype policy, such as `mixed_bfloat16`.")
     seed: int = _model(0, "Equal seeds give equal initial weights and batches.", min=0)
 

@@ -7,6 +7,7 @@ import typer
 
 from keras_ctsdg import CTSDG, callbacks, data, from_preset, models
 from keras_ctsdg.cli._console import print_line
+from keras_ctsdg.cli._distribution import start_distribution
 from keras_ctsdg.cli._options import options_from
 from keras_ctsdg.cli._stops import explained_stops
 from keras_ctsdg.cli._train_options import CropChoice, TrainOptions
@@ -20,6 +21,7 @@ from keras_ctsdg.cli._train_report import make_reports
 from keras_ctsdg.cli.data import open_dataset
 from keras_ctsdg.conventions import Edges, Upsampling
 from keras_ctsdg.data.pairs import open_images_and_masks
+from keras_ctsdg.training import distribution
 from keras_ctsdg.training.checkpoint_files import MODEL
 from keras_ctsdg.training.optimizer import get_optimizer
 
@@ -54,25 +56,28 @@ def train(
     interruption, the same command continues from the newest checkpoint; Ctrl-C,
     SIGTERM and SIGHUP write one before they end the training. Without --masks, masks
     are random. With --from, the training goes on from the weights of a preset, the
-    discriminator's too where it has one.
+    discriminator's too where it has one. `torchrun -m keras_ctsdg.cli train` and
+    --distribute train on several devices.
     """
     options, out = TrainOptions(**options), out.expanduser()
     _check_validation(options)
     first_stage, epochs = _count_epochs(options)
     check_output(out, overwrite, epochs)
     keras.config.set_dtype_policy(options.policy)
-    # First, because what is wrong with its file should be known at once.
-    vgg = None if options.vgg == "none" else models.VGG16Features(options.vgg)
     keras.utils.set_random_seed(options.seed)
-    preset, options = _load_preset(options)
+    with start_distribution(options):
+        # First, because what is wrong with its file should be known at once.
+        vgg = None if options.vgg == "none" else models.VGG16Features(options.vgg)
+        preset, options = _load_preset(options)
+        model = _make_model(options, vgg, preset)
     dataset, validation = _open_datasets(options, out)
-    model = _make_model(options, vgg, preset)
     print_line(
         f"{first_stage} epochs of {options.steps_per_epoch} steps, then "
         f"{epochs - first_stage} of fine-tuning; {len(dataset.images)} images, "
         f"{options.batch_size} in a batch."
     )
-    prepare_output(out, epochs)
+    if distribution.is_main_process():
+        prepare_output(out, epochs)
     samples = (dataset if validation is None else validation)[0]
     checkpoint = make_checkpoint(out, options, validation, accept_changes)
     others = _make_callbacks(out, options, first_stage, samples, validation, checkpoint)
@@ -85,7 +90,7 @@ def train(
             callbacks=[interrupt, *others, checkpoint],
         )
         model.save(out / MODEL)
-        best = copy_best(out, checkpoint)
+        best = copy_best(out, checkpoint) if checkpoint.is_writer else ""
     for name, reason in dataset.skipped.items():
         print_line(f"Skipped {name}: {reason}")
     print_line(f"Written to {out}{best}")
@@ -145,7 +150,8 @@ def _load_preset(options):
 def _open_datasets(options, out):
     """Return the training data and the validation data, which may be `None`."""
     shared = {
-        "batch_size": options.batch_size,
+        "batch_size": options.batch_size // distribution.process_count(),
+        "shard": distribution.shard(),
         "image_size": options.image_size,
         "on_error": options.on_error,
         "workers": options.workers,

@@ -6,13 +6,13 @@ import numpy as np
 
 from keras_ctsdg._checks import check_choice, check_positive
 from keras_ctsdg.conventions import STRUCTURE_KEYS, Edges, levels_to_image
-from keras_ctsdg.data._batches import WorkerBatch, is_worker_process, stack_samples
+from keras_ctsdg.data._batches import WorkerBatch, is_worker_process
 from keras_ctsdg.data._checks import check_seed, check_shard, check_sigma, check_size
+from keras_ctsdg.data._shards import count_batches, load_batch
 from keras_ctsdg.data._skipped_files import OnError, SkippedFiles
 from keras_ctsdg.data.augment import apply_augment, as_seeded_augment
 from keras_ctsdg.data.crop import Crop, crop_and_resize
 from keras_ctsdg.data.edges import gray_and_edge
-from keras_ctsdg.data.images import ImageError
 from keras_ctsdg.data.masks import RandomIrregularMasks
 from keras_ctsdg.data.pairs import open_images_and_masks
 
@@ -66,7 +66,8 @@ class InpaintingDataset(keras.utils.PyDataset):
             with `shuffle=False` continues where the epoch before stopped.
         drop_remainder: Bool, whether a last batch that is not full is left out.
             Defaults to `False`.
-        shard: Tuple `(rank, count)`: the part for one of several processes.
+        shard: Tuple `(rank, count)`: the part for one of several processes. Batches
+            of all shards make up that of one process with `count * batch_size`.
             Defaults to `(0, 1)`.
         on_error: `"raise"`, or `"skip"` for images and masks that cannot be used: in
             training the next one replaces them; in evaluation the image is left out
@@ -79,7 +80,9 @@ class InpaintingDataset(keras.utils.PyDataset):
     Yields:
         Dict of float32 arrays: `image` `[B, H, W, 3]` in [-1, 1], `gray`
         `[B, H, W, 1]` in [0, 1], `edge` and `mask` `[B, H, W, 1]`, 0 or 1, where 1
-        in a mask marks the hole. With `edges=None`, only `image` and `mask`.
+        in a mask marks the hole. With `edges=None`, only `image` and `mask`. Shards
+        whose parts of a batch would not be equal also yield `sample_weight` `[B]`, 0
+        for samples that only fill up.
 
     Raises:
         ValueError: If an argument breaks a rule above; later, if an image or a
@@ -138,7 +141,8 @@ class InpaintingDataset(keras.utils.PyDataset):
         self.skipped = SkippedFiles()
         self._permutations = {}
         self._main_process_id = os.getpid()
-        if len(self) == 0:
+        is_too_small = shuffle and len(self.images) < self.shard[1]
+        if is_too_small or len(self) == 0 or self.num_samples == 0:
             raise ValueError(
                 "`images` must fill at least one batch on each of the "
                 f"{self.shard[1]} shards. Received: {len(self.images)} images, "
@@ -153,29 +157,13 @@ class InpaintingDataset(keras.utils.PyDataset):
         if self.steps_per_epoch is not None:
             return self.steps_per_epoch * self.batch_size
         rank, count = self.shard
-        if self.shuffle:
-            # Processes that train together wait for each other: equal shards.
-            return len(self.images) // count
         return len(range(rank, len(self.images), count))
 
     def __len__(self):
-        if self.drop_remainder:
-            return self.num_samples // self.batch_size
-        return -(-self.num_samples // self.batch_size)
+        return count_batches(self)
 
     def __getitem__(self, index):
-        first = index * self.batch_size
-        indices = range(first, min(first + self.batch_size, self.num_samples))
-        samples = [sample for sample in map(self.sample, indices) if sample is not None]
-        if not samples:
-            # Keras waits for every batch, and an empty one has no mean loss.
-            names = [self.source_names(i)[0] for i in indices[:5]]
-            raise ImageError(
-                f"A batch must have an image that can be used; batch {index} has none."
-                " Choose another `batch_size`, or use `keras-ctsdg evaluate --on-error"
-                f" skip`. Received: batch_size={self.batch_size}, {names}"
-            )
-        batch = stack_samples(samples)
+        batch = load_batch(self, index)
         is_worker = is_worker_process(self._main_process_id)
         return WorkerBatch(batch, self.skipped) if is_worker else batch
 

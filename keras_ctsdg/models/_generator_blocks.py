@@ -9,6 +9,7 @@ from keras_ctsdg.layers import (
     ContextualFeatureAggregation,
     PartialConv2D,
 )
+from keras_ctsdg.layers._batch_norm import BatchNormalization
 from keras_ctsdg.layers._conv import Conv2D
 from keras_ctsdg.models._initializers import random_normal
 
@@ -164,7 +165,7 @@ class GeneratorBlocks:
         )(x)
 
     def _batch_norm(self, x, name):
-        return layers.BatchNormalization(
+        return BatchNormalization(
             momentum=0.9,
             epsilon=1e-5,
             gamma_initializer=random_normal(1.0),

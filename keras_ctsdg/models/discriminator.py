@@ -4,6 +4,7 @@ from keras import layers
 from keras_ctsdg import _keras_private
 from keras_ctsdg.conventions import CHANNELS
 from keras_ctsdg.layers import SpectralConv2D
+from keras_ctsdg.layers._batch_norm import BatchNormalization
 from keras_ctsdg.layers._conv import Conv2D
 from keras_ctsdg.models._frozen_layers import (
     create_with_frozen_layers,
@@ -215,7 +216,7 @@ def apply_edge_detector(image, filters, dtype):
         )(x)
 
     def norm(x, name):
-        return layers.BatchNormalization(
+        return BatchNormalization(
             momentum=0.9, epsilon=1e-5, dtype=dtype, name=f"edge_{name}"
         )(x)
 

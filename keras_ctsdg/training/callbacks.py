@@ -8,6 +8,7 @@ import keras
 from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.training.checked_data import check_data
 from keras_ctsdg.training.csv_logger import ResumableCSVLogger
+from keras_ctsdg.training.distribution import is_main_process
 from keras_ctsdg.training.fine_tuning import FineTuning
 from keras_ctsdg.training.graceful_interrupt import GracefulInterrupt
 from keras_ctsdg.training.history_plot import HistoryPlot
@@ -59,20 +60,25 @@ class SampleGrid(keras.callbacks.Callback):
     def __init__(self, folder, batch, every=1):
         super().__init__()
         self.folder = Path(folder)
-        self.batch = check_data(batch)
+        self.batch = _without_weights(check_data(batch))
         self.every = check_positive("every", every)
 
     def on_train_begin(self, logs=None):
         check_writable_folder("folder", self.folder)
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every:
+        if (epoch + 1) % self.every or not is_main_process():
             return
         filled = self.model.predict(self.batch, verbose=0)
         self.folder.mkdir(parents=True, exist_ok=True)
         draw_grid(comparison_columns(self.batch, filled)).save(
             self.folder / f"epoch_{epoch + 1:04d}.png"
         )
+
+
+def _without_weights(batch):
+    """Return a batch all of whose samples `predict` returns."""
+    return {key: x for key, x in batch.items() if key != "sample_weight"}
 
 
 class Throughput(keras.callbacks.Callback):

@@ -9,9 +9,16 @@ import copy
 import re
 
 import keras
+import numpy as np
 
 from keras_ctsdg.models._input_checks import check_batch
 from keras_ctsdg.models._value_checks import check_values
+from keras_ctsdg.training.distribution import batch_multiple
+from keras_ctsdg.training.padded_data import (
+    PaddedArrays,
+    pad_tensors_to_multiple,
+    pad_to_multiple,
+)
 
 
 class BatchError(ValueError):
@@ -54,7 +61,7 @@ def check_data(batch, name="A batch", suffix=""):
         suffix: Str that ends every error, such as the batch's index. Defaults to `""`.
 
     Returns:
-        Dict of the inputs of the networks alone.
+        Dict of the inputs of the networks and `sample_weight`, if any, alone.
 
     Raises:
         BatchError: If the batch breaks a rule of `keras_ctsdg.CTSDG`.
@@ -65,10 +72,24 @@ def check_data(batch, name="A batch", suffix=""):
         check_values(inputs, keys)
     except ValueError as error:
         raise BatchError(f"{error}{suffix}") from None
+    if "sample_weight" in inputs:
+        _check_weights(inputs["sample_weight"], len(inputs["image"]), suffix)
+        keys = (*keys, "sample_weight")
     if len(keys) == len(inputs):
         return inputs
     # Names of files, for instance, are of no use on a device.
     return {key: inputs[key] for key in keys}
+
+
+def _check_weights(weights, size, suffix):
+    values = keras.ops.convert_to_numpy(weights)
+    is_valid = values.shape == (size,) and np.isfinite(values).all()
+    if not is_valid or values.min() < 0:
+        raise BatchError(
+            "`sample_weight` must hold a finite number from 0 on for each sample. "
+            f"Received: sample_weight of shape {values.shape} for {size} samples"
+            f"{suffix}"
+        )
 
 
 def unpack_batch(batch, name="A batch", suffix=""):
@@ -113,12 +134,14 @@ def _describe(value):
 # === Data sets ===
 
 
-def check_data_set(data):
-    """Return data whose batches are checked.
+def check_data_set(data, batch_size=None, shuffle=False):
+    """Return data whose batches are checked, and divided by the devices.
 
     Args:
         data: Dict of arrays, `keras.utils.PyDataset`, `tf.data.Dataset`, torch
             `DataLoader`, generator or another iterator.
+        batch_size: Int or `None`, as in `keras.Model.fit`, for arrays.
+        shuffle: Bool, as in `keras.Model.fit`, for arrays.
 
     Returns:
         The data in the form that Keras expects.
@@ -137,10 +160,14 @@ def check_data_set(data):
     is_plain = isinstance(data, (dict, list, tuple, str)) or hasattr(data, "shape")
     if hasattr(data, "__iter__") and not is_plain:
         return data  # Keras knows more kinds, such as Grain's.
-    return check_data(
+    arrays = check_data(
         data,
         "Data that is no `PyDataset`, `tf.data.Dataset`, `DataLoader` or generator",
     )
+    multiple = batch_multiple()
+    if not multiple:
+        return arrays
+    return PaddedArrays(arrays, batch_size, multiple, shuffle)
 
 
 class CheckedDataset(keras.utils.PyDataset):
@@ -160,6 +187,8 @@ class CheckedDataset(keras.utils.PyDataset):
         # A resumed training has no use for the batches before this index.
         self.skipped = 0
         self._example = {}
+        # Worker processes do not know the devices.
+        self.multiple = batch_multiple()
         if dataset.num_batches != 0:
             self._example = self[0]
 
@@ -170,7 +199,8 @@ class CheckedDataset(keras.utils.PyDataset):
     def __getitem__(self, index):
         if index < self.skipped:
             return self._example
-        return check_data(self.dataset[index], suffix=f", in batch {index}")
+        batch = check_data(self.dataset[index], suffix=f", in batch {index}")
+        return pad_to_multiple(batch, self.multiple)
 
     def on_epoch_begin(self):
         self.dataset.on_epoch_begin()
@@ -182,15 +212,20 @@ class CheckedDataset(keras.utils.PyDataset):
 def _check_iterator(batches):
     for index, batch in enumerate(batches):
         # Keras takes tuples alone from a generator.
-        yield (check_data(batch, suffix=f", in batch {index}"),)
+        batch = check_data(batch, suffix=f", in batch {index}")
+        yield (pad_to_multiple(batch, batch_multiple()),)
 
 
 def _check_tf_data(dataset):
     inputs = unpack_batch(dataset.element_spec)
     keys = check_batch(inputs)
+    if "sample_weight" in inputs:
+        keys = (*keys, "sample_weight")
     if not hasattr(dataset, "map"):  # It is distributed over replicas.
         return dataset
     import tensorflow as tf
+
+    multiple = batch_multiple()
 
     def check(index, *values):
         check_data(dict(zip(keys, values, strict=True)), suffix=f", in batch {index}")
@@ -201,7 +236,8 @@ def _check_tf_data(dataset):
         values = [inputs[key] for key in keys]
         is_checked = tf.numpy_function(check, [index, *values], tf.bool)
         with tf.control_dependencies([is_checked]):
-            return {key: tf.identity(inputs[key]) for key in keys}
+            checked = {key: tf.identity(inputs[key]) for key in keys}
+        return pad_tensors_to_multiple(checked, multiple)
 
     # The check of a batch must not wait until a step asks for it.
     return dataset.enumerate().map(add_check).prefetch(1)
@@ -226,9 +262,11 @@ class _CheckedCollate:
 
     def __init__(self, collate):
         self.collate = collate
+        self.multiple = batch_multiple()
 
     def __call__(self, samples):
-        return (check_data(self.collate(samples)),)
+        batch = check_data(self.collate(samples))
+        return (pad_to_multiple(batch, self.multiple),)
 
 
 def _number_errors(iterate):

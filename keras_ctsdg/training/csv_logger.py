@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg._checks import check_writable_folder
+from keras_ctsdg.training.distribution import is_main_process
 from keras_ctsdg.training.saving import named_disk_errors, sync_to_disk
 
 
@@ -43,7 +44,7 @@ class ResumableCSVLogger(keras.callbacks.Callback):
         self._columns = []
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._columns:
+        if self._columns or not is_main_process():
             return
         self._columns, rows = ["epoch"], []
         if Path(self.filename).exists():
@@ -51,6 +52,8 @@ class ResumableCSVLogger(keras.callbacks.Callback):
             self._write([row for row in rows if int(row["epoch"]) < epoch])
 
     def on_epoch_end(self, epoch, logs=None):
+        if not is_main_process():
+            return
         logs = logs or {}
         row = {"epoch": epoch, **logs}
         added = sorted(set(row) - set(self._columns))

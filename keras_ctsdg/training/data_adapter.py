@@ -28,7 +28,7 @@ def refuse_targets(**arguments):
             )
 
 
-def validate_data(data):
+def validate_data(data, batch_size=None, shuffle=False):
     """Check data before anything is compiled or run, and each batch when it is loaded.
 
     Arrays and the first batch of a `PyDataset` or a generator are checked in full
@@ -37,6 +37,8 @@ def validate_data(data):
     Args:
         data: Dict of arrays, a data set, or a tuple whose first element is one of them
             and whose others are `None`.
+        batch_size: Int or `None`, as in `keras.Model.fit`, for arrays.
+        shuffle: Bool, as in `keras.Model.fit`, for arrays.
 
     Returns:
         The data in the form that Keras expects.
@@ -47,13 +49,13 @@ def validate_data(data):
     if isinstance(data, tuple) and data:
         data, *targets = data
         refuse_targets(**dict(zip(("y", "sample_weight"), targets, strict=False)))
-    return check_data_set(data)
+    return check_data_set(data, batch_size, shuffle)
 
 
 # === Epochs ===
 
 
-def validate_evaluation_data(data):
+def validate_evaluation_data(data, batch_size=None):
     """Check data as `validate_data` does, for a run that must not end an epoch.
 
     Keras calls `on_epoch_end` after an evaluation or a prediction too, which would
@@ -61,6 +63,7 @@ def validate_evaluation_data(data):
 
     Args:
         data: Data as `validate_data` takes it.
+        batch_size: Int or `None`, as in `keras.Model.evaluate`, for arrays.
 
     Returns:
         The data in the form that Keras expects; an `InpaintingDataset` stays at its
@@ -72,7 +75,7 @@ def validate_evaluation_data(data):
     if isinstance(data, InpaintingDataset):
         data = copy.copy(data)
         data.on_epoch_end = _keep_epoch
-    return validate_data(data)
+    return validate_data(data, batch_size)
 
 
 def _keep_epoch():

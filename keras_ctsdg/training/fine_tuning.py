@@ -2,6 +2,7 @@
 
 import json
 import numbers
+from typing import Any
 
 import keras
 from keras import ops
@@ -38,6 +39,8 @@ class FineTuning(keras.callbacks.Callback):
     model.fit(dataset, epochs=500, callbacks=[fine_tuning])
     ```
     """
+
+    _begun: Any
 
     def __init__(
         self, start_epoch, learning_rate=5e-5, discriminator_learning_rate=None
@@ -99,9 +102,10 @@ class FineTuning(keras.callbacks.Callback):
             # Without the state of this callback, the first step is not known exactly.
             start -= (epoch - self.start_epoch) * (self.params.get("steps") or 0)
             self._begun = {"rates": described, "start": max(0, start)}
+        begun: Any = self._begun
         for optimizer, rate in pairs:
             if _fixed_rate(optimizer) is None:
-                optimizer.learning_rate = StageSchedule(rate, self._begun["start"])
+                optimizer.learning_rate = StageSchedule(rate, begun["start"])
                 is_new = True
             elif not is_resumed:
                 # Another callback may have changed it since.

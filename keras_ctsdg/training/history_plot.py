@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg._checks import check_writable_folder
+from keras_ctsdg.training.distribution import is_main_process
 
 PANELS = {
     "generator": ("generator_loss", "val_generator_loss"),
@@ -50,7 +51,7 @@ class HistoryPlot(keras.callbacks.Callback):
         check_writable_folder("filename", self.filename.parent)
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.history.exists():
+        if is_main_process() and self.history.exists():
             plot_history(self.history, self.filename)
 
 

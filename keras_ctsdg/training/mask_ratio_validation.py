@@ -3,9 +3,11 @@
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.training._mid_epoch import EverySteps
+from keras_ctsdg.training.distribution import is_main_process
 
 
 class MaskRatioValidation(EverySteps):
@@ -37,6 +39,8 @@ class MaskRatioValidation(EverySteps):
     ```
     """
 
+    filename: Any
+
     def __init__(self, data, every=None, filename=None, report=None):
         super().__init__(every if every is None else check_positive("every", every))
         self.data = data
@@ -58,7 +62,7 @@ class MaskRatioValidation(EverySteps):
         # A resumed training repeats a few steps.
         kept = [row for row in self.results if int(row["step"]) < step]
         self.results = [*kept, {"step": step, **scores}]
-        if self.filename is not None:
+        if self.filename is not None and is_main_process():
             self._write()
         if self.report is not None:
             self.report(step, scores)

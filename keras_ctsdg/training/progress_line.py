@@ -5,8 +5,11 @@ import shutil
 import sys
 import threading
 import time
+from typing import Any
 
 import keras
+
+from keras_ctsdg.training.distribution import is_main_process
 
 # Seconds between two lines of an epoch in a file, and two updates in a terminal.
 LINE_INTERVAL = 600.0
@@ -34,6 +37,8 @@ class ProgressLine(keras.callbacks.Callback):
 
     # Keras then need not wait for a step's logs before it starts the next step.
     async_safe = True
+
+    _start: Any
 
     def __init__(self, stream=None):
         super().__init__()
@@ -106,6 +111,8 @@ class ProgressLine(keras.callbacks.Callback):
         self._write(line + ("\n" if ends else ""))
 
     def _write(self, text):
+        if not is_main_process():
+            return
         stream = self.stream or sys.stdout
         stream.write(text)
         stream.flush()

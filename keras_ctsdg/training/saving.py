@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg.models._value_checks import check_finite_weights
+from keras_ctsdg.training.distribution import is_main_process
 
 FILE_ENDINGS = (".keras", ".h5", ".hdf5")
 # What goes wrong on a disk, not in a program.
@@ -19,14 +20,21 @@ DISK_ERRORS = {
 
 
 class SafeSaving(keras.Model):
-    """A model that saves finite weights only, and a file completely or not at all."""
+    """A model that saves finite weights only, and a file completely or not at all.
+
+    Of several processes that train together, only the first one writes.
+    """
 
     def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+        if not is_main_process():
+            return None
         check_finite_weights(self, "be saved")
         with replace_when_complete(filepath, overwrite) as path:
             return super().save(path, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+        if not is_main_process():
+            return None
         check_finite_weights(self, "be saved")
         # Shards have names of their own.
         with replace_when_complete(filepath, overwrite and not max_shard_size) as path:
@@ -80,7 +88,7 @@ def named_disk_errors(path):
         cause = find_disk_error(error)
         if cause is None:
             raise
-        message = f"{os.strerror(cause.errno)}, so it could not be written"
+        message = f"{os.strerror(cause.errno or 0)}, so it could not be written"
         raise OSError(cause.errno, message, str(path)) from None
 
 

@@ -42,12 +42,20 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
             data: Dict of arrays or tensors, or a tuple of one and of `None`.
 
         Returns:
-            Dict of float32 tensors: `image`, `gray`, `edge` and `mask`.
+            Dict of float32 tensors: `image`, `gray`, `edge` and `mask`. With
+            `sample_weight` `[B]`, if the batch has it or is a part of a larger one.
 
         Raises:
             ValueError: If the batch breaks a rule of `keras_ctsdg.CTSDG`.
         """
-        return self.complete_inputs(unpack_batch(data))
+        batch = unpack_batch(data)
+        inputs = self.complete_inputs(batch)
+        weights = batch.get("sample_weight")
+        if weights is None and self.is_shared:
+            weights = ops.ones(ops.shape(inputs["image"])[:1])
+        if weights is not None:
+            inputs["sample_weight"] = ops.cast(weights, "float32")
+        return inputs
 
     def complete_inputs(self, inputs):
         """Check inputs, cast them to float32, and compute `gray` and `edge` if absent.
@@ -140,9 +148,10 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
         Returns:
             Dict of scalars, as `update_metrics` returns it.
         """
-        values, output = self.generator_losses(inputs, training=False)
-        values |= self.discriminator_losses(inputs, output, training=False)
-        return self.update_metrics(values, inputs, output)
+        with self.whole_batch(inputs):
+            values, output = self.generator_losses(inputs, training=False)
+            values |= self.discriminator_losses(inputs, output, training=False)
+        return self.update_metrics(self.sum_losses(values), inputs, output)
 
     # === Compilation ===
 

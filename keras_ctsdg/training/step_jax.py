@@ -1,11 +1,14 @@
 import contextlib
 import contextvars
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
 
-from keras_ctsdg._keras_private import RecoverableState
+from keras_ctsdg._keras_private import RecoverableState, replace_values
+from keras_ctsdg.training import distribution_jax
+from keras_ctsdg.training.checked_data import unpack_batch
 from keras_ctsdg.training.step import BaseTrainingStep
 
 # The ids of the models whose steps the current thread runs.
@@ -14,6 +17,8 @@ _RUNNING = contextvars.ContextVar("_RUNNING", default=frozenset())
 
 class TrainingStep(BaseTrainingStep, RecoverableState):
     """A training step whose gradients are taken by `jax.grad`."""
+
+    _own_predict_function: Any = None
 
     def fit(self, *args, **kwargs):
         with self._running():
@@ -24,7 +29,7 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
             return super().evaluate(*args, **kwargs)
 
     def predict(self, *args, **kwargs):
-        with self._running():
+        with self._running(), self._on_own_devices():
             return super().predict(*args, **kwargs)
 
     def train_on_batch(self, *args, **kwargs):
@@ -36,7 +41,7 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
             return super().test_on_batch(*args, **kwargs)
 
     def predict_on_batch(self, *args, **kwargs):
-        with self._running():
+        with self._running(), self._on_own_devices():
             return super().predict_on_batch(*args, **kwargs)
 
     # === Order of variables ===
@@ -70,6 +75,35 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
         trainable = {id(variable) for variable in self.trainable_variables}
         return [v for v in self.variables if id(v) not in trainable]
 
+    # === Several processes ===
+
+    @contextlib.contextmanager
+    def _on_own_devices(self):
+        """Predict on the devices of this process, so that others need not take part."""
+        if distribution_jax.process_count() == 1 or not self._is_distributed():
+            yield
+            return
+        everywhere = keras.distribution.distribution()
+        own = distribution_jax.own_devices()
+        values = replace_values(
+            self.variables, lambda value: distribution_jax.copy_to(own, value)
+        )
+        function, self.predict_function = (
+            self.predict_function,
+            self._own_predict_function,
+        )
+        keras.distribution.set_distribution(own)
+        try:
+            with values:
+                yield
+        finally:
+            keras.distribution.set_distribution(everywhere)
+            self._own_predict_function = self.predict_function
+            self.predict_function = function
+
+    def _is_distributed(self):
+        return keras.distribution.distribution() is not None
+
     # === Steps ===
 
     def train_step(self, state, data):
@@ -79,7 +113,8 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
 
         def generator_objective(generator):
             mapping = self._mapping(generator + trainable[split:], others, optimizer)
-            with keras.StatelessScope(mapping) as scope:
+            scope = keras.StatelessScope(mapping)
+            with scope, self.whole_batch(inputs):
                 values, output = self.generator_losses(inputs, training=True)
                 objective = self.optimizer.scale_loss(
                     values["generator_loss"], "generator"
@@ -94,7 +129,8 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
             mapping = self._mapping(
                 trainable[:split] + discriminator, others, optimizer
             )
-            with keras.StatelessScope(mapping) as scope:
+            scope = keras.StatelessScope(mapping)
+            with scope, self.whole_batch(inputs):
                 values = self.discriminator_losses(inputs, output, training=True)
                 objective = self.optimizer.scale_loss(
                     values["discriminator_loss"], "discriminator"
@@ -128,11 +164,19 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
     def test_step(self, state, data):
         trainable, others, metrics = state
         inputs = self.prepare_batch(data)
-        with keras.StatelessScope(self._mapping(trainable, others)):
+        scope = keras.StatelessScope(self._mapping(trainable, others))
+        with scope, self.whole_batch(inputs):
             values, output = self.generator_losses(inputs, training=False)
             values |= self.discriminator_losses(inputs, output, training=False)
         logs, metrics = self._update_metrics(values, inputs, metrics, output)
         return logs, (trainable, others, metrics)
+
+    def predict_step(self, state, data):
+        filled, others = super().predict_step(state, data)
+        weights = unpack_batch(data).get("sample_weight")
+        if weights is not None:
+            filled = {"image": filled, "sample_weight": weights}
+        return filled, others
 
     def _mapping(self, trainable, others, optimizer=()):
         """Return pairs (variable, value) of all that a forward pass reads."""

@@ -5,6 +5,12 @@ import keras
 import torch
 
 from keras_ctsdg import _keras_private
+from keras_ctsdg.training.distribution_torch import (
+    GradientSums,
+    all_sum,
+    copy_from_main_process,
+    process_count,
+)
 from keras_ctsdg.training.graph_torch import CompiledFunction
 from keras_ctsdg.training.step import BaseTrainingStep
 
@@ -17,9 +23,16 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
     """
 
     _graphs: Any = None
+    _is_alike = False
+
+    def fit(self, *args, **kwargs):
+        # Weights may have been assigned since the last training.
+        self._is_alike = False
+        return super().fit(*args, **kwargs)
 
     def train_step(self, data):
         inputs = self.prepare_batch(data)
+        self._start_alike()
         (values, gradients), updates = self._compute_step(inputs)
         with torch.no_grad():
             is_finite = self.review_step(values, gradients)
@@ -36,11 +49,11 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
 
     def predict_step(self, data):
         # Edges are grown until they stop, which is not a fixed graph.
-        return self._run("predict", self, self.prepare_batch(data))
+        return self._run("predict", self.fill_batch, self.prepare_batch(data))
 
     def _compute_step(self, inputs):
         """Return losses and gradients, and pairs of variables and their new values."""
-        if self.jit_compile:
+        if self.jit_compile and not self.is_shared:
             function = self._compiled_function("train", self._values_and_gradients)
             return function.call_without_assigning(inputs)
         with keras.StatelessScope() as scope:
@@ -53,11 +66,16 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
     def _values_and_gradients(self, inputs):
         """Return the losses and, variable by variable, the scaled losses' gradients."""
         state = self.trainable_state
-        values, output = self.generator_losses(inputs, training=True)
-        gradients = self._gradients(values, "generator", state.generator)
-        values |= self.discriminator_losses(inputs, output, training=True)
-        gradients += self._gradients(values, "discriminator", state.discriminator)
-        return values, gradients
+        with self.whole_batch(inputs):
+            values, output = self.generator_losses(inputs, training=True)
+            gradients = self._gradients(values, "generator", state.generator)
+            # Those of the generator are added up while others are computed.
+            generator = GradientSums(gradients)
+            values |= self.discriminator_losses(inputs, output, training=True)
+            gradients = self._gradients(values, "discriminator", state.discriminator)
+        discriminator = GradientSums(gradients)
+        values = self.sum_losses({name: x.detach() for name, x in values.items()})
+        return values, generator.wait() + discriminator.wait()
 
     def _gradients(self, values, network, variables):
         """Return the gradients of a network's scaled loss, one tensor per variable."""
@@ -83,9 +101,28 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
                 arranged = torch.empty_like(kernel, memory_format=torch.channels_last)
                 variable.value.data = arranged.copy_(kernel).permute(2, 3, 1, 0)
 
+    # === Several processes ===
+
+    @property
+    def is_shared(self):
+        return process_count() > 1
+
+    def all_sum(self, x):
+        return all_sum(x)
+
+    def _start_alike(self):
+        """Start the first step of a training from the state of the first process."""
+        if self._is_alike or not self.is_shared:
+            return
+        variables = [*self.variables, *self.optimizer.variables]
+        copy_from_main_process([v.value for v in variables])
+        self._is_alike = True
+
     # === Compilation ===
 
     def make_train_function(self, force=False):
+        if force or self.train_function is None:
+            self._is_alike = False
         self._forget_graph("train", force or self.train_function is None)
         super().make_train_function(force)
 
@@ -106,7 +143,8 @@ class TrainingStep(_keras_private.OwnCompilation, BaseTrainingStep):
 
     def _run(self, name, function, inputs):
         """Call a function of inputs, or its graph if the model is to be compiled."""
-        if not self.jit_compile:
+        # Processes meet in the middle of a step, which is not a fixed graph.
+        if not self.jit_compile or self.is_shared:
             return function(inputs)
         return self._compiled_function(name, function)(inputs)
 

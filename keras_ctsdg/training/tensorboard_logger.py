@@ -1,6 +1,7 @@
 """Scalars and grids of samples for TensorBoard."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,8 @@ class TensorBoardLogger(EverySteps):
     model.fit(dataset, epochs=10, callbacks=[logger])
     ```
     """
+
+    _writer: Any
 
     def __init__(self, folder, batch=None, every=None):
         super().__init__(every if every is None else check_positive("every", every))

@@ -4,6 +4,7 @@ import contextlib
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -19,6 +20,7 @@ from keras_ctsdg.training.checkpoint_options import (
     describe_training,
     describe_versions,
 )
+from keras_ctsdg.training.distribution import is_main_process
 
 
 class TrainingCheckpoint(keras.callbacks.Callback):
@@ -60,7 +62,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         best: `pathlib.Path` of the best checkpoint, or `None`.
         best_value: Float, its value of `monitor`.
         is_writer: Bool. Of several processes that train together, each resumes, and
-            one writes. `True` by default.
+            the first one writes.
 
     Raises:
         ValueError: If an argument breaks a rule above; by `fit`, if options differ, if
@@ -75,6 +77,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     model.fit(dataset, validation_data=validation, epochs=10, callbacks=[checkpoint])
     ```
     """
+
+    _resumed: Any
 
     def __init__(
         self,
@@ -120,6 +124,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             Int, the number of complete epochs.
         """
         check_writable_folder("folder", self.folder)
+        self.is_writer = is_main_process()
         if self.is_writer:
             self._lock = files.lock_folder(self.folder)
             files.remove_partial_checkpoints(self.folder)

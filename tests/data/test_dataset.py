@@ -184,7 +184,10 @@ def test_samples_depend_on_seed_epoch_and_index_alone(
         part.epoch = 1  # As if resumed.
         indices = range(rank, count, shards)[: part.num_samples]
         samples = [
-            {k: v[i] for k, v in b.items()} for b in part for i in range(len(b["mask"]))
+            {k: b[k][i] for k in expected[0]}
+            for b in part
+            for i in range(len(b["mask"]))
+            if b.get("sample_weight", np.ones(len(b["mask"])))[i]
         ]
         assert len(samples) == len(indices)
         for sample, index in zip(samples, indices, strict=True):

@@ -9,6 +9,7 @@ from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.conventions import composite
 from keras_ctsdg.training._mid_epoch import EverySteps
 from keras_ctsdg.training.checked_data import check_data
+from keras_ctsdg.training.distribution import is_main_process
 from keras_ctsdg.visualization import draw_grid
 
 
@@ -52,17 +53,17 @@ class TensorBoardLogger(EverySteps):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         check_writable_folder("folder", self.folder)
-        self._writer = _import_writer()(str(self.folder))
+        if is_main_process():
+            self._writer = _import_writer()(str(self.folder))
 
     def on_step(self, step):
-        if self.batch is not None:
+        if self.batch is not None and self._writer is not None:
             grid = draw_grid(sample_columns(self.model, self.batch))
             self._writer.add_image("samples", np.asarray(grid), step, dataformats="HWC")
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
         self.add_scalars(self._first_step, logs or {})
-        self._writer.flush()
 
     def add_scalars(self, step, logs):
         """Write numbers, those of a validation in a group of their own.
@@ -71,11 +72,14 @@ class TensorBoardLogger(EverySteps):
             step: Int, the number of steps before.
             logs: Dict of numbers.
         """
+        if self._writer is None:  # Of several processes, one writes.
+            return
         for name, value in logs.items():
             group = "validation" if name.startswith("val_") else "training"
             self._writer.add_scalar(
                 f"{group}/{name.removeprefix('val_')}", float(value), step
             )
+        self._writer.flush()
 
     def add_validation(self, step, scores):
         """Write the results of a validation by mask ratio.
@@ -85,10 +89,10 @@ class TensorBoardLogger(EverySteps):
             scores: Dict of numbers, as `evaluate` returns it.
         """
         self.add_scalars(step, {f"val_{name}": x for name, x in scores.items()})
-        self._writer.flush()
 
     def on_train_end(self, logs=None):
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 def sample_columns(model, batch):

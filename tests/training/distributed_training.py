@@ -1,8 +1,8 @@
 """A small training, as a program, which one process or several run.
 
 `python -m tests.training.distributed_training KIND OUT OPTIMIZER [SINGLE]` writes what
-the training comes to, from the same weights as the result SINGLE. With 11 images in batches of 4 the last batch is not full, and there
-are 3 steps.
+the training comes to, from the same weights as the result SINGLE. With 11 images in
+batches of 4 the last batch is not full, and there are 3 steps.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """A small training, as a program, which one process or several run.
 
-`python -m tests.training.distributed_training KIND OUT [OPTIMIZER]` writes what the
-training comes to. With 11 images in batches of 4 the last batch is not full, and there
-are 3 steps.
+`python -m tests.training.distributed_training KIND OUT OPTIMIZER [SINGLE]` writes what
+the training comes to, from the same weights as the result SINGLE. With 11 images in
+batches of 4 the last batch is not full, and there are 3 steps.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class StepLogs(keras.callbacks.Callback):
         self.steps.append({name: float(value) for name, value in logs.items()})
 
 
-def run(shard, optimizer, scope):
+def run(shard, optimizer, scope, single=None):
     keras.utils.set_random_seed(1)
     optimizers = {}
     if optimizer == "sgd":
@@ -51,6 +51,9 @@ def run(shard, optimizer, scope):
         optimizers["discriminator_optimizer"] = keras.optimizers.SGD(1e-3)
     with scope:
         model = make_model(**optimizers, run_eagerly=False)
+    if single is not None:
+        with open(single, "rb") as file:
+            model.set_weights(pickle.load(file)["before"])
     before = model.get_weights()
     dataset, steps = make_dataset(shard), StepLogs()
     history = model.fit(dataset, verbose=0, callbacks=[steps]).history
@@ -77,13 +80,13 @@ def run(shard, optimizer, scope):
     }
 
 
-def main(kind, out, optimizer="sgd"):
+def main(kind, out, optimizer, single=None):
     if kind == "single":
         result = run((0, 1), optimizer, contextlib.nullcontext())
     else:
         scope = distribution.start()
         part = distribution.shard()
-        result = run(part, optimizer, scope)
+        result = run(part, optimizer, scope, single)
     result["is_main"] = distribution.is_main_process()
     with open(f"{out}.{distribution.process_index()}", "wb") as file:
         pickle.dump(result, file)

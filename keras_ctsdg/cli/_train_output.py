@@ -33,6 +33,7 @@ HARMLESS = {
     "steps",
     "fine_tuning_steps",
     "checkpoint_every",
+    "max_bad_steps",
     "tensorboard",
     "samples_every",
     "validate_every",

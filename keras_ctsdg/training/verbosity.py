@@ -1,5 +1,7 @@
 import sys
 
+from keras_ctsdg.training.distribution import is_main_process
+
 
 def resolve_verbosity(verbose="auto"):
     """Choose how `fit` reports its progress.
@@ -9,11 +11,14 @@ def resolve_verbosity(verbose="auto"):
 
     Args:
         verbose: Int as `fit` takes it, or `"auto"` for a progress bar in a terminal
-            and one line per epoch elsewhere. Defaults to `"auto"`.
+            and one line per epoch elsewhere; of several processes that train together
+            only the first one reports. Defaults to `"auto"`.
 
     Returns:
         Int, for the argument `verbose` of `fit`.
     """
     if verbose != "auto":
         return verbose
+    if not is_main_process():
+        return 0
     return 1 if sys.stdout.isatty() else 2

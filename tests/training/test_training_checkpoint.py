@@ -11,7 +11,6 @@ import pytest
 
 from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.training.callbacks import (
-    FineTuning,
     GracefulInterrupt,
     ResumableCSVLogger,
     Throughput,
@@ -19,12 +18,6 @@ from keras_ctsdg.training.callbacks import (
 )
 from keras_ctsdg.training.checkpoint_files import find_checkpoints, lock_folder
 from keras_ctsdg.training.checkpoint_loading import find_newest
-from keras_ctsdg.training.resumption import (
-    read_callbacks,
-    read_random_state,
-    restore_callbacks,
-    set_random_state,
-)
 from tests.common import random_batch, to_numpy
 from tests.data.common import gray_images
 from tests.training.common import read_state, restore_state
@@ -268,40 +261,3 @@ def test_bad_arguments(small_model, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="`folder` must be a folder"):
         train(small_model, tmp_path / "file")
-
-
-# === State of callbacks and of random numbers ===
-
-
-@pytest.mark.backend_independent
-def test_callbacks_go_on_with_their_state():
-    def make():
-        return [
-            FineTuning(1),
-            FineTuning(2),
-            keras.callbacks.EarlyStopping(),
-            keras.callbacks.ReduceLROnPlateau(),
-            keras.callbacks.TerminateOnNaN(),
-        ]
-
-    before, after = make(), make()
-    before[1].set_state([5e-5, 5e-6])
-    before[2].best, before[2].wait = np.float32(0.5), 3
-    before[3].best, before[3].cooldown_counter = 0.25, 2
-    states = json.loads(json.dumps(read_callbacks(before)))
-    restore_callbacks(after, states)
-    assert read_callbacks(after) == states
-    assert (after[0].get_state(), after[1].get_state()) == (None, [5e-5, 5e-6])
-    assert (after[2].best, after[2].wait) == (0.5, 3)
-    assert (after[3].best, after[3].cooldown_counter) == (0.25, 2)
-    restore_callbacks(after[:1], {"Unknown": [1]})
-
-
-@pytest.mark.backend_independent
-def test_random_numbers_go_on():
-    import random
-
-    state = json.loads(json.dumps(read_random_state()))
-    expected = [random.random(), np.random.rand()]
-    set_random_state(state)
-    assert [random.random(), np.random.rand()] == expected

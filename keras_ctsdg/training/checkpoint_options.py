@@ -2,12 +2,12 @@
 
 import hashlib
 import json
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 
 import keras
 
 from keras_ctsdg.data import InpaintingDataset
-from keras_ctsdg.training.optimizer import serialize_optimizer
 
 START_OF_FINE_TUNING = "FineTuning.start_epoch"
 BACKEND_PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
@@ -113,9 +113,14 @@ def compiled_options(model):
     described = {f"loss_weights.{k}": v for k, v in model.loss_weights.items()}
     described["perceptual_network"] = _name_of(model.perceptual_network)
     for role in OPTIMIZERS:
-        config = serialize_optimizer(getattr(model, role))
-        described[role] = config["class_name"]
-        for name, value in config["config"].items():
+        optimizer = getattr(model, role)
+        described[role] = type(optimizer).__name__
+        with warnings.catch_warnings():
+            # On PyTorch, Keras reads the learning rate in a way that NumPy deprecates.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            # `serialize_keras_object` would load TensorFlow.
+            config = optimizer.get_config()
+        for name, value in config.items():
             described[f"{role}.{name}"] = value
     return described
 

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_ctsdg import losses
 from keras_ctsdg.models._input_checks import check_batch
+from keras_ctsdg.models._value_checks import check_finite_weights
 from keras_ctsdg.models.structure import compute_structure
 from keras_ctsdg.training.checked_data import unpack_batch
 from keras_ctsdg.training.checkpoint_options import compiled_options
@@ -135,6 +136,11 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
             {"image": ops.stop_gradient(output), "gray": gray}, training=training
         )
         return {"discriminator_loss": losses.discriminator_loss(real, fake, edge)}
+
+    def predict(self, *args, **kwargs):
+        # Not sooner: on JAX another thread may have the weights until now.
+        check_finite_weights(self.generator, "fill images")
+        return super().predict(*args, **kwargs)
 
     def test_step(self, data):
         return self.compute_logs(self.prepare_batch(data))

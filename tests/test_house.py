@@ -43,7 +43,9 @@ def find(pattern, paths):
 def skipped(path):
     """Whether a path is none of ours: hidden, built, or part of the golden data."""
     parts = path.relative_to(ROOT).parts
-    return any(x.startswith(".") or x in ("build", "dist", "golden") for x in parts)
+    return any(
+        x.startswith(".") or x in ("build", "dist", "golden", "site") for x in parts
+    )
 
 
 def test_files_are_short():

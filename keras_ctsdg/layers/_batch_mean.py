@@ -40,9 +40,10 @@ def batch_weights(weights, all_sum):
 
     Example:
 
-    >>> with batch_weights(np.float32([1, 1, 0]), all_sum=lambda x: x):
-    ...     float(batch_mean(np.float32([1, 2, 9])))
-    1.5
+    ```python
+    with batch_weights(np.float32([1, 1, 0]), all_sum=lambda x: x):
+        batch_mean(np.float32([1, 2, 9]))  # 1.5
+    ```
     """
     weighted = None if weights is None else _Weights(weights, all_sum)
     token = _WEIGHTS.set(weighted)

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import keras
 import pytest
 
@@ -12,6 +14,8 @@ HOST_OPERATIONS = {
     "jax": ("pure_callback", "io_callback", "debug_callback"),
     "torch": ("aten::_local_scalar_dense", "aten::item", "aten::is_nonzero"),
 }[keras.backend.backend()]
+# PyTorch looks once a step whether all its numbers are finite.
+READS = 1 if keras.backend.backend() == "torch" else 0
 COMPILES = keras.backend.backend() != "torch"
 
 
@@ -60,25 +64,25 @@ def test_nothing_is_compiled_twice(model):
 
 
 def step_operations(model, batch):
-    """Return the names of all operations of a training step on its device."""
+    """Return how often a training step has each operation on its device."""
     match keras.backend.backend():
         case "tensorflow":
             if model.graph is None:
                 model.train_on_batch(batch)
             graph = model.graph.as_graph_def()
             nodes = [node for f in graph.library.function for node in f.node_def]
-            return {node.op for node in [*graph.node, *nodes]}
+            return Counter(node.op for node in [*graph.node, *nodes])
         case "jax":
             import jax
 
             state = read_jax_training_state(model, batch)
-            return set(str(jax.make_jaxpr(model.train_step)(state, batch)).split())
+            return Counter(str(jax.make_jaxpr(model.train_step)(state, batch)).split())
         case "torch":
             from torch.profiler import profile
 
             with profile() as profiler:
                 model.train_step(batch)
-            return {event.key for event in profiler.key_averages()}
+            return Counter({x.key: x.count for x in profiler.key_averages()})
 
 
 def test_nothing_leaves_the_device_in_a_step(model):
@@ -86,6 +90,7 @@ def test_nothing_leaves_the_device_in_a_step(model):
         key: keras.ops.convert_to_tensor(value)
         for key, value in random_batch(2).items()
     }
-    names = step_operations(model, batch)
-    assert len(names) > 20
-    assert not [name for name in names if name.startswith(HOST_OPERATIONS)]
+    counts = step_operations(model, batch)
+    assert len(counts) > 20
+    read = {name: n for name, n in counts.items() if name.startswith(HOST_OPERATIONS)}
+    assert set(read.values()) <= {READS}, read

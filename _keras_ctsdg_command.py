@@ -17,7 +17,7 @@ def main():
     # At level 0, which hides nothing, messages are wanted.
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "0":
         sys.meta_path.insert(0, QuietTensorFlowFinder())
-    with _exit_on_interrupt():
+    with _exit_on_signals():
         try:
             from keras_ctsdg.cli import main as run_command_line
         except (ImportError, ValueError) as error:
@@ -68,11 +68,31 @@ def hold_back_stderr():
 
 
 @contextlib.contextmanager
-def _exit_on_interrupt():
-    """Make Ctrl-C end the process at once, with exit code 130 and no traceback."""
-    previous = signal.getsignal(signal.SIGINT)
-    # A process in the background may ignore the signal.
-    if previous is signal.default_int_handler:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+def _exit_on_signals():
+    """Make Ctrl-C, SIGTERM and SIGHUP end the process without a traceback.
+
+    Within, that is at once, with the exit code 130, 143 or 129. Afterwards Ctrl-C has
+    its usual effect, and the others end the command as an exception would. Without a
+    handler, the first process of a container would ignore SIGTERM.
+    """
+    process_id = os.getpid()
+
+    def exit_in_order(number, _):
+        # Pools end their workers, which inherit this, by SIGTERM.
+        end = sys.exit if os.getpid() == process_id else os._exit
+        end(128 + number)
+
+    handlers = {"SIGINT": signal.default_int_handler}
+    handlers |= dict.fromkeys(("SIGTERM", "SIGHUP"), exit_in_order)
+    handlers = {
+        getattr(signal, name): handler
+        for name, handler in handlers.items()
+        if hasattr(signal, name)
+        # A process in the background, or started by `nohup`, may ignore it.
+        and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN
+    }
+    for number in handlers:
+        signal.signal(number, lambda number, _: os._exit(128 + number))
     yield
-    signal.signal(signal.SIGINT, previous)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -4,13 +4,11 @@
 (a folder or a zip), `list_eval_partition.txt`, and NVIDIA's irregular masks:
 `irregular_mask` for training and `mask` for testing, or `irregular_mask.zip` and
 `test_mask.zip`. Run again after an interruption, the same command continues from the
-last complete epoch.
+newest checkpoint.
 """
 
 import argparse
 from pathlib import Path
-
-import keras
 
 import keras_ctsdg
 
@@ -51,8 +49,7 @@ def train(
             keras_ctsdg.callbacks.Throughput(BATCH_SIZE),
             keras_ctsdg.callbacks.SampleGrid(out / "samples", validation[0]),
             keras_ctsdg.callbacks.ResumableCSVLogger(out / "history.csv"),
-            # Last, so that the backup has only epochs whose files are all written.
-            keras.callbacks.BackupAndRestore(out / "backup", double_checkpoint=True),
+            keras_ctsdg.callbacks.TrainingCheckpoint(out / "checkpoints"),
         ],
     )
     model.save(out / "model.keras")

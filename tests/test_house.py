@@ -8,10 +8,11 @@ import pytest
 pytestmark = pytest.mark.backend_independent
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("keras_ctsdg", "tests", "benchmarks", "examples")
+FOLDERS = ("keras_ctsdg", "tests", "benchmarks", "examples", "docs")
 SOURCES = sorted(path for x in FOLDERS for path in (ROOT / x).rglob("*.py"))
 TEXTS = sorted(
-    [*SOURCES, *ROOT.glob("*.md"), ROOT / "benchmarks" / "RESULTS.md"]
+    [*SOURCES, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    + [ROOT / "benchmarks" / "RESULTS.md"]
     + [path for x in ("*.css", "*.js", "*.ipynb") for path in ROOT.rglob(x)]
 )
 BRITISH = (
@@ -61,5 +62,5 @@ def test_american_spelling():
 
 
 def test_images_are_called_images():
-    package = [x for x in TEXTS if relative(x).startswith("keras_ctsdg/")]
+    package = [x for x in TEXTS if relative(x).startswith(("keras_ctsdg/", "docs/"))]
     assert find(r"(?i)pictures?(?![\w-])|(?<![\w-])pictures?", package) == []

@@ -8,6 +8,7 @@ from keras_ctsdg.cli._console import exit_with_error, one_line_warnings
 from keras_ctsdg.cli.convert import convert
 from keras_ctsdg.cli.demo import demo
 from keras_ctsdg.cli.evaluate import evaluate
+from keras_ctsdg.cli.export import export
 from keras_ctsdg.cli.inpaint import inpaint
 from keras_ctsdg.cli.presets import presets
 from keras_ctsdg.cli.quickstart import quickstart
@@ -26,6 +27,7 @@ for command in (
     inpaint,
     demo,
     convert,
+    export,
     presets,
     upload,
 ):

@@ -2,6 +2,7 @@
 
 from keras_ctsdg.data.remote import RemotePath
 from keras_ctsdg.data.sources import expand_user
+from keras_ctsdg.export.exported_model import is_exported_file
 from keras_ctsdg.presets import DEFAULT_PRESET
 
 
@@ -21,7 +22,7 @@ def split_arguments(words, images):
     words = list(words or [])
     if images is None and words:
         images = expand_user(words.pop())
-    if images is None or images.suffix == ".keras":
+    if images is None or images.suffix == ".keras" or is_exported_file(images):
         raise ValueError(
             "IMAGES must be an image, a folder, or a pattern in quotes. "
             f"Received: {images or 'nothing'}"

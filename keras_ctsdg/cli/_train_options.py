@@ -31,6 +31,7 @@ _data = _in_panel("Data")
 _schedule = _in_panel("Schedule")
 _loss = _in_panel("Losses")
 _model = _in_panel("Networks")
+_report = _in_panel("Reports")
 
 
 def _loss_weight(term):
@@ -70,8 +71,9 @@ class TrainOptions:
     steps: int = _schedule(350_000, "Steps of the first stage.", min=0)
     fine_tuning_steps: int = _schedule(150_000, "Steps of fine-tuning.", min=0)
     steps_per_epoch: int = _schedule(
-        1000, "Steps between two backups, each with a grid of samples.", min=1
+        1000, "Steps between two validations and grids of samples.", min=1
     )
+    checkpoint_every: int = _schedule(500, "Steps between two checkpoints.", min=1)
     learning_rate: float = _schedule(2e-4, "Of the generator.", min=0.0)
     discriminator_learning_rate: float | None = _schedule(
         None, "By default a tenth of the generator's.", min=0.0
@@ -130,3 +132,18 @@ class TrainOptions:
     )
     policy: str = _model("float32", "Dtype policy, such as `mixed_bfloat16`.")
     seed: int = _model(0, "Equal seeds give equal initial weights and batches.", min=0)
+
+    tensorboard: bool = _report(
+        False, "Write losses, validations and samples for TensorBoard, too."
+    )
+    samples_every: int | None = _report(
+        None,
+        "Steps between two grids of samples for TensorBoard. By default one an epoch.",
+        min=1,
+    )
+    validate_every: int | None = _report(
+        None,
+        "Steps between two validations by mask ratio, in validation.csv. By default "
+        "there are none.",
+        min=1,
+    )

@@ -26,8 +26,8 @@ def inpaint(
         list[str] | None,
         typer.Argument(
             metavar="[PRESET] [IMAGES]",
-            help="A preset's name or folder, or a `.keras` file, by default `demo`; "
-            "then the images, unless by --images.",
+            help="A preset's name or folder, a `.keras` file, or an exported file, by "
+            "default `demo`; then the images, unless by --images.",
         ),
     ] = None,
     images: Annotated[
@@ -87,11 +87,11 @@ def inpaint(
     """
     files = FileOptions(**{x.name: options.pop(x.name) for x in fields(FileOptions)})
     options = InpaintOptions(**options)
-    preset, images = split_arguments(words, images)
+    preset, source = split_arguments(words, images)
     if out is None:
-        out = default_out(images, files.ending)
+        out = default_out(source, files.ending)
     batch = InpaintBatch(
-        images, masks, out, alpha, overwrite, files, parse_shard(shard)
+        source, masks, out, alpha, overwrite, files, parse_shard(shard)
     )
 
     def progress(steps):

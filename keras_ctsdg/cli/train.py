@@ -6,17 +6,24 @@ import keras
 import typer
 
 from keras_ctsdg import CTSDG, callbacks, data, from_preset, models
-from keras_ctsdg._checks import check_writable_folder
-from keras_ctsdg.cli._console import error_console, print_line
+from keras_ctsdg.cli._console import print_line
 from keras_ctsdg.cli._distribution import start_distribution
 from keras_ctsdg.cli._options import options_from
+from keras_ctsdg.cli._stops import explained_stops
 from keras_ctsdg.cli._train_options import CropChoice, TrainOptions
+from keras_ctsdg.cli._train_output import (
+    check_output,
+    copy_best,
+    make_checkpoint,
+    prepare_output,
+)
+from keras_ctsdg.cli._train_report import make_reports
 from keras_ctsdg.cli.data import open_dataset
 from keras_ctsdg.conventions import Edges, Upsampling
 from keras_ctsdg.data.pairs import open_images_and_masks
 from keras_ctsdg.training import distribution
+from keras_ctsdg.training.checkpoint_files import MODEL
 from keras_ctsdg.training.optimizer import get_optimizer
-from keras_ctsdg.training.verbosity import resolve_verbosity
 
 # Of a training that starts from random weights.
 NETWORK_DEFAULTS = {
@@ -33,20 +40,29 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a finished training.")
     ] = False,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help="Resume with options that differ from those of the checkpoint.",
+        ),
+    ] = False,
     **options,
 ):
     """Train a CTSDG on images and masks. The defaults are the paper's.
 
-    Writes model.keras, history.csv and, after each epoch, a grid of samples. Run
-    again after an interruption, the same command continues from the last complete
-    epoch. Without --masks, masks are random. With --from, the training goes on from
-    the weights of a preset, the discriminator's too where it has one. `torchrun -m
-    keras_ctsdg.cli train` and --distribute train on several devices.
+    Writes model.keras, best.keras (of the epoch with the best validation PSNR),
+    history.csv and, after each epoch, a grid of samples. Run again after an
+    interruption, the same command continues from the newest checkpoint; Ctrl-C,
+    SIGTERM and SIGHUP write one before they end the training. Without --masks, masks
+    are random. With --from, the training goes on from the weights of a preset, the
+    discriminator's too where it has one. `torchrun -m keras_ctsdg.cli train` and
+    --distribute train on several devices.
     """
     options, out = TrainOptions(**options), out.expanduser()
-    _check_output(out, overwrite)
     _check_validation(options)
     first_stage, epochs = _count_epochs(options)
+    check_output(out, overwrite, epochs)
     keras.config.set_dtype_policy(options.policy)
     keras.utils.set_random_seed(options.seed)
     with start_distribution(options):
@@ -60,40 +76,24 @@ def train(
         f"{epochs - first_stage} of fine-tuning; {len(dataset.images)} images, "
         f"{options.batch_size} in a batch."
     )
-    out.mkdir(parents=True, exist_ok=True)
+    if distribution.is_main_process():
+        prepare_output(out, epochs)
     samples = (dataset if validation is None else validation)[0]
-    try:
-        with callbacks.GracefulInterrupt() as interrupt:
-            model.fit(
-                dataset,
-                epochs=epochs,
-                validation_data=validation,
-                verbose=resolve_verbosity(),
-                callbacks=[
-                    interrupt,
-                    *_make_callbacks(out, options, first_stage, samples),
-                ],
-            )
-    except KeyboardInterrupt:
-        error_console.print(
-            "\nInterrupted. Run the same command again to continue from the last "
-            "complete epoch.",
-            soft_wrap=True,
+    checkpoint = make_checkpoint(out, options, validation, accept_changes)
+    others = _make_callbacks(out, options, first_stage, samples, validation, checkpoint)
+    with explained_stops(out, checkpoint) as interrupt:
+        model.fit(
+            dataset,
+            epochs=epochs,
+            validation_data=validation,
+            verbose=0,
+            callbacks=[interrupt, *others, checkpoint],
         )
-        raise typer.Exit(130) from None
+        model.save(out / MODEL)
+        best = copy_best(out, checkpoint) if checkpoint.is_writer else ""
     for name, reason in dataset.skipped.items():
         print_line(f"Skipped {name}: {reason}")
-    print_line(f"Written to {out}")
-
-
-def _check_output(out, overwrite):
-    check_writable_folder("--out", out)
-    is_finished = (out / "model.keras").exists() and not _backup_folder(out).exists()
-    if is_finished and not overwrite:
-        raise ValueError(
-            "--out must not hold a finished training, unless with --overwrite. "
-            f"Received: --out {out}"
-        )
+    print_line(f"Written to {out}{best}")
 
 
 def _check_validation(options):
@@ -219,22 +219,13 @@ def _make_model(options, vgg, preset):
     return model
 
 
-def _make_callbacks(out, options, first_stage, samples):
+def _make_callbacks(out, options, first_stage, samples, validation, checkpoint):
     return [
-        callbacks.StopOnBadSteps(options.max_bad_steps, out / "model.keras"),
+        callbacks.StopOnBadSteps(options.max_bad_steps, lambda: checkpoint.latest),
         callbacks.FineTuning(
             first_stage,
             options.fine_tuning_learning_rate,
             options.fine_tuning_discriminator_learning_rate,
         ),
-        callbacks.Throughput(options.batch_size),
-        callbacks.SampleGrid(out / "samples", samples),
-        callbacks.ResumableCSVLogger(out / "history.csv"),
-        keras.callbacks.ModelCheckpoint(out / "model.keras"),
-        # The backup is last, so that it has only epochs whose files are all written.
-        keras.callbacks.BackupAndRestore(_backup_folder(out), double_checkpoint=True),
+        *make_reports(out, options, samples, validation),
     ]
-
-
-def _backup_folder(out):
-    return out / "backup"

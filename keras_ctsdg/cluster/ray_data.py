@@ -127,7 +127,14 @@ class RayCluster:
         """
         import ray
 
-        arguments = ray.put(pickle.dumps((os.getcwd(), make_process, arguments)))
+        try:
+            arguments = pickle.dumps((os.getcwd(), make_process, arguments))
+        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            raise ValueError(
+                "`--ray` needs a model that can be sent to workers: a preset or a "
+                f"`.keras` file, no exported one. Received: {error}"
+            ) from error
+        arguments = ray.put(arguments)
         missing = dict(enumerate(items))
         size = min(max(1, len(items) // (8 * self.workers)), MAX_ITEMS_IN_BLOCK)
         # An item at which workers end takes with it what waits at the same worker: that

@@ -37,12 +37,6 @@ def inpaint(model, image, mask, options):
     Raises:
         ValueError: As `CTSDG.inpaint` raises it.
     """
-    if model.generator.image_shape[:2] != (None, None):
-        raise ValueError(
-            "`model.generator` must take images of any size: create it with "
-            "`image_shape=(None, None, 3)`, its weights are the same. Received: "
-            f"image_shape={model.generator.image_shape}"
-        )
     limit = MemoryLimit(options.memory_limit, model.generator)
     images, masks, combine = _as_lists(_as_array(image, "image"), mask)
     plans = []

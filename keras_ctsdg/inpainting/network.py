@@ -3,9 +3,11 @@
 import numpy as np
 from PIL import Image
 
+from keras_ctsdg.conventions import STRUCTURE_KEYS
 from keras_ctsdg.data._batches import stack_samples
 from keras_ctsdg.data.edges import gray_and_edge
 from keras_ctsdg.inpainting.crops import padded_size
+from keras_ctsdg.inpainting.windows import fixed_size
 
 
 def fill_windows(model, windows):
@@ -49,14 +51,18 @@ def fill_windows(model, windows):
 
 def _make_sample(model, image, hole):
     """Return the network's input, mirrored up to the size that the network takes."""
-    below, right = np.subtract(padded_size(hole.shape), hole.shape)
+    size = fixed_size(model.generator) or padded_size(hole.shape)
+    below, right = np.subtract(size, hole.shape)
     padding = ((0, below), (0, right))
     # The mirrored part repeats the hole, because its content is unknown there too.
     hole = np.pad(hole, padding, "reflect")
     image = np.pad(image, (*padding, (0, 0)), "reflect").astype("float32")
-    gray, edge = gray_and_edge(image, model.edges, model.sigma, hole)
-    mask = hole[..., None].astype("float32")
-    return {"image": image, "gray": gray, "edge": edge, "mask": mask}
+    inputs = {"image": image, "mask": hole[..., None].astype("float32")}
+    # Exported files compute gray and edge themselves.
+    if model.edges is not None:
+        structure = gray_and_edge(image, model.edges, model.sigma, hole)
+        inputs |= zip(STRUCTURE_KEYS, structure, strict=True)
+    return inputs
 
 
 def _resize(array, size, resampling=Image.Resampling.BILINEAR):

@@ -1,5 +1,6 @@
 """The windows of an image that the network fills, by strategy."""
 
+import operator
 from typing import NamedTuple
 
 from keras_ctsdg.conventions import SIZE_MULTIPLE
@@ -64,6 +65,11 @@ def plan_windows(hole, strategy, size, limit):
     Raises:
         ValueError: If the strategy needs more memory than the limit.
     """
+    windows = _plan(hole, strategy, size, limit)
+    return [limit.widen(window, hole.shape) for window in windows]
+
+
+def _plan(hole, strategy, size, limit):
     height, width = hole.shape
     whole = (0, 0, height, width)
     if strategy == Strategy.FULL:
@@ -90,7 +96,7 @@ def choose_group_sizes(generator):
         generator: `keras_ctsdg.models.Generator`.
     """
     devices = {str(variable.value.device) for variable in generator.variables[:1]}
-    is_cpu = any("cpu" in device.lower() for device in devices)
+    is_cpu = all("cpu" in device.lower() for device in devices)
     return GROUP_SIZES_ON_CPU if is_cpu else GROUP_SIZES
 
 
@@ -150,6 +156,14 @@ def _sorted(windows):
     return sorted(windows, key=lambda window: window.region)
 
 
+def _widen(span, length, limit):
+    """Return a span of a length around another one, within an image's side."""
+    start, end = span
+    length = min(max(length, end - start), limit)
+    start = min(max(0, (start + end - length) // 2), limit - length)
+    return start, start + length
+
+
 def _resized(box, size):
     """Return `(height, width)` of a box after resizing it to a long side."""
     lengths = box_size(box)
@@ -158,6 +172,7 @@ def _resized(box, size):
 
 def _refuse(region, shape, limit):
     crop = padded_size(box_size(crop_box(region, shape)))
+    limit.check_size(crop, Strategy.CROP)
     raise ValueError(
         f'`strategy="crop"` needs {crop[0]} x {crop[1]} pixels at once for the hole '
         f"at row {region[0]}, column {region[1]}, for which the network takes about "
@@ -166,8 +181,14 @@ def _refuse(region, shape, limit):
     )
 
 
+def fixed_size(generator):
+    """Return the only `(height, width)` that a generator takes, or `None`."""
+    size = tuple(generator.image_shape[:2])
+    return None if None in size else size
+
+
 class MemoryLimit:
-    """The memory that the network may take.
+    """The memory that the network may take, and the sizes of images that it takes.
 
     Args:
         gigabytes: Float, the limit.
@@ -177,17 +198,43 @@ class MemoryLimit:
     def __init__(self, gigabytes, generator):
         self.gigabytes = gigabytes
         self.generator = generator
+        self.size = fixed_size(generator)
 
     def estimate(self, size):
         """Return the gigabytes that an image of `(height, width)` takes."""
-        return self.generator.estimate_memory(*size)
+        return self.generator.estimate_memory(*(self.size or size))
+
+    def fits(self, size):
+        """Return whether a network of fixed size takes an image, mirrored to it."""
+        return self.size is None or all(map(operator.le, size, self.size))
 
     def allows(self, size, count=1):
         """Return whether images of `(height, width)` are within the limit together."""
-        return count * self.estimate(size) <= self.gigabytes
+        return self.fits(size) and count * self.estimate(size) <= self.gigabytes
+
+    def widen(self, window, shape):
+        """Return a window that shows a network of fixed size all that it can see."""
+        if self.size is None or window.size is not None:
+            return window
+        spans = [
+            _widen(window.box[i::2], self.size[i], shape[i]) for i in range(len(shape))
+        ]
+        (top, bottom), (left, right) = spans
+        return window._replace(box=(top, left, bottom, right))
+
+    def check_size(self, size, strategy):
+        """Raise `ValueError` if a network of fixed size does not take an image."""
+        if self.size is not None and not self.fits(size):
+            raise ValueError(
+                f'`strategy="{strategy}"` gives the network {size[0]} x {size[1]} '
+                f"pixels at once, but it takes {self.size[0]} x {self.size[1]} "
+                '(height x width). Lower `size`, or use `strategy="auto"`. Received: '
+                f"strategy={str(strategy)!r}"
+            )
 
     def check(self, size, strategy):
         """Raise `ValueError` if an image of `(height, width)` exceeds the limit."""
+        self.check_size(size, strategy)
         if not self.allows(size):
             raise ValueError(
                 f'`strategy="{strategy}"` gives the network {size[0]} x {size[1]} '

@@ -6,10 +6,11 @@ A sample of weight 0 only fills up a batch: it counts nothing, in no mean. Witho
 
 import contextlib
 import contextvars
+from typing import Any
 
 from keras import ops
 
-_WEIGHTS = contextvars.ContextVar("_WEIGHTS", default=None)
+_WEIGHTS: contextvars.ContextVar[Any] = contextvars.ContextVar("_WEIGHTS", default=None)
 
 
 class _Weights:

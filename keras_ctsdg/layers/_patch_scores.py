@@ -64,8 +64,9 @@ def patch_scores(features):
 
 
 def _inverse_norms(squares):
-    # The floor is inside the root, so that the gradient of zero patches is finite.
-    return 1.0 / ops.sqrt(ops.maximum(squares, 1e-8))
+    # The floor inside the root keeps the gradient of zero patches finite. In files in
+    # half precision it is 0, and the second one, which is equal, keeps the quotient so.
+    return 1.0 / ops.maximum(ops.sqrt(ops.maximum(squares, 1e-8)), 1e-4)
 
 
 def _row_slice(x, start, rows):

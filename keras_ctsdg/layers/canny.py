@@ -3,6 +3,7 @@ import math
 import keras
 from keras import ops
 
+from keras_ctsdg.layers._hysteresis import erode, grow_within, neighbor_function
 from keras_ctsdg.layers._shape_checks import (
     check_feature_maps,
     check_same_shape,
@@ -11,10 +12,6 @@ from keras_ctsdg.layers._shape_checks import (
 
 # Radius of the Gaussian window in units of sigma, the same as scikit-image's.
 GAUSSIAN_EXTENT = 4.0
-# Half of an int32: shifted by up to 15 bits, a word never reaches the sign bit.
-PIXELS_PER_WORD = 16
-# On a GPU, each check for convergence waits for all the work before it.
-DILATIONS_PER_CHECK = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_ctsdg")
@@ -96,9 +93,9 @@ class CannyEdge(keras.layers.Layer):
         )
         # Gradients next to the border or the hole depend on what is beyond it.
         inner = ops.ones_like(candidates) if valid is None else valid
-        candidates = ops.logical_and(candidates, _erode(inner))
+        candidates = ops.logical_and(candidates, erode(inner))
         seeds = ops.logical_and(candidates, magnitude >= self.high_threshold)
-        edge = _grow_within(seeds, candidates)
+        edge = self.grow_edges(seeds, candidates)
         return ops.cast(edge[..., None], self.compute_dtype)
 
     def _smooth(self, gray, valid):
@@ -110,8 +107,12 @@ class CannyEdge(keras.layers.Layer):
         else:
             gray = ops.where(valid, gray, 0.0)
             weight = self._blur_both(ops.cast(valid, "float32"))
-        # The floor only matters where no valid pixel is in reach, so never on an edge.
-        return self._blur_both(gray) / ops.maximum(weight, 1e-15)
+        # The weight is 0 where no valid pixel is in reach, so never on an edge.
+        return self._blur_both(gray) / ops.where(weight > 0, weight, 1.0)
+
+    def grow_edges(self, seeds, candidates):
+        """Return the candidates connected to a seed, in bool `[B, H, W]`."""
+        return grow_within(seeds, candidates)
 
     def _blur_both(self, x):
         return _blur(_blur(x, self.sigma, axis=1), self.sigma, axis=2)
@@ -168,29 +169,9 @@ def _blur(x, sigma, axis):
     return result + (weights[0] / total) * x
 
 
-def _neighbor_function(x, mode="constant"):
-    """Return a function that looks up a neighbor of every pixel.
-
-    Args:
-        x: Tensor `[B, H, W]`.
-        mode: Str, how `ops.pad` extends the border.
-
-    Returns:
-        Function of the neighbor's offsets down and to the right, each -1, 0 or 1. It
-        returns a tensor like `x` that holds that neighbor's value at every pixel.
-    """
-    padded = ops.pad(x, ((0, 0), (1, 1), (1, 1)), mode=mode)
-
-    def neighbor(down, right):
-        rows, columns = (slice(1 + i, (i - 1) or None) for i in (down, right))
-        return padded[:, rows, columns]
-
-    return neighbor
-
-
 def _sobel(x):
     """Return Sobel's gradients downwards and to the right, borders being repeated."""
-    neighbor = _neighbor_function(x, mode="symmetric")
+    neighbor = neighbor_function(x, mode="symmetric")
     main = neighbor(1, 1) - neighbor(-1, -1)
     anti = neighbor(1, -1) - neighbor(-1, 1)
     down = main + anti + 2.0 * (neighbor(1, 0) - neighbor(-1, 0))
@@ -204,14 +185,15 @@ def _is_ridge(magnitude, down, right):
     The neighbors in that direction lie between two pixels, a straight and a diagonal
     one, and are interpolated.
     """
-    neighbor = _neighbor_function(magnitude)
+    neighbor = neighbor_function(magnitude)
     # Along the main diagonal, both components of the gradient have the same sign.
     is_main = ops.equal(down > 0, right > 0)
     down, right = ops.absolute(down), ops.absolute(right)
     is_vertical = ops.logical_or(
         down > right, ops.logical_and(ops.equal(down, right), ops.logical_not(is_main))
     )
-    weight = ops.minimum(down, right) / ops.maximum(ops.maximum(down, right), 1e-30)
+    steeper = ops.maximum(down, right)
+    weight = ops.minimum(down, right) / ops.where(steeper > 0, steeper, 1.0)
 
     def interpolated_neighbor(sign):
         vertical = ops.where(is_main, neighbor(sign, 0), neighbor(-sign, 0))
@@ -222,76 +204,3 @@ def _is_ridge(magnitude, down, right):
     return ops.logical_and(
         interpolated_neighbor(1) <= magnitude, interpolated_neighbor(-1) <= magnitude
     )
-
-
-# === Binary images: bool [B, H, W] ===
-
-
-def _erode(x):
-    """Return pixels whose eight neighbors are all true, which excludes the border."""
-    neighbor = _neighbor_function(x)
-    rows = ops.logical_and(ops.logical_and(neighbor(-1, 0), x), neighbor(1, 0))
-    neighbor = _neighbor_function(rows)
-    return ops.logical_and(ops.logical_and(neighbor(0, -1), rows), neighbor(0, 1))
-
-
-def _grow_within(seeds, allowed):
-    """Return the allowed pixels that allowed pixels connect to one of the seeds.
-
-    The seeds are dilated until nothing changes. This is several times faster on words
-    that hold several pixels of a row than on single pixels.
-    """
-    width = ops.shape(allowed)[2]
-    allowed = _pack_bits(allowed)
-
-    def grow(words, _):
-        before = words
-        for _ in range(DILATIONS_PER_CHECK):
-            words = ops.bitwise_and(_dilate(words), allowed)
-        return words, ops.any(ops.not_equal(words, before))
-
-    words, _ = ops.while_loop(
-        lambda _, has_grown: has_grown,
-        grow,
-        (_pack_bits(seeds), ops.convert_to_tensor(True)),
-    )
-    return _unpack_bits(words, width)
-
-
-def _dilate(words):
-    """Grow packed pixels in all eight directions; bits beyond the word may be set."""
-    padded = ops.pad(words, ((0, 0), (0, 0), (1, 1)))
-    horizontal = (
-        ops.bitwise_left_shift(words, 1),
-        ops.bitwise_right_shift(words, 1),
-        # The last pixel of the previous word and the first pixel of the next word.
-        ops.bitwise_right_shift(padded[:, :, :-2], PIXELS_PER_WORD - 1),
-        ops.bitwise_left_shift(padded[:, :, 2:], PIXELS_PER_WORD - 1),
-    )
-    for neighbors in horizontal:
-        words = ops.bitwise_or(words, neighbors)
-    padded = ops.pad(words, ((0, 0), (1, 1), (0, 0)))
-    vertical = ops.bitwise_or(padded[:, :-2], padded[:, 2:])
-    return ops.bitwise_or(words, vertical)
-
-
-def _pack_bits(x):
-    """Pack the pixels of rows into int32 `[B, H, words]`, first pixel lowest."""
-    batch, height, width = ops.shape(x)
-    count = (width + PIXELS_PER_WORD - 1) // PIXELS_PER_WORD
-    x = ops.pad(ops.cast(x, "int32"), ((0, 0), (0, 0), (0, PIXELS_PER_WORD - 1)))
-    x = x[:, :, : count * PIXELS_PER_WORD]
-    x = ops.reshape(x, (batch, height, count, PIXELS_PER_WORD))
-    return ops.sum(ops.bitwise_left_shift(x, _bit_positions()), axis=-1)
-
-
-def _unpack_bits(words, width):
-    batch, height, count = ops.shape(words)
-    bits = ops.bitwise_right_shift(words[..., None], _bit_positions())
-    bits = ops.bitwise_and(bits, 1)
-    bits = ops.reshape(bits, (batch, height, count * PIXELS_PER_WORD))
-    return ops.cast(bits[:, :, :width], "bool")
-
-
-def _bit_positions():
-    return ops.arange(PIXELS_PER_WORD, dtype="int32")

@@ -95,14 +95,17 @@ class PartialConv2D(keras.layers.Layer):
     def call(self, inputs):
         features, validities = inputs[0::2], inputs[1::2]
         output = self._convolve(self._valid_features(features, validities), self.kernel)
-        # In half precision, counts would be rounded and 1e-8 would underflow.
+        # In half precision, counts would be rounded.
         count = self._convolve(
             self._valid_channels(features, validities),
             ops.ones((self.kernel_size, self.kernel_size, 1, 1), "float32"),
         )
         new_validity = ops.minimum(count, 1.0)
         window = self.kernel_size**2 * self.kernel.shape[2]
-        output = ops.cast(output, "float32") * (new_validity * window / (count + 1e-8))
+        # No count comes near this floor, the smallest normal float16: exporters turn
+        # the paper's 1e-8 into 0, and empty windows into NaN.
+        ratio = new_validity * window / ops.maximum(count, 2.0**-14)
+        output = ops.cast(output, "float32") * ratio
         if self.use_bias:
             output = (output + ops.cast(self.bias, "float32")) * new_validity
         return (

@@ -22,8 +22,17 @@ def resize_aligned(x, height, width):
     _, old_height, old_width, _ = ops.shape(x)
     rows = ops.cast(_aligned_weights(old_height, height), x.dtype)
     columns = ops.cast(_aligned_weights(old_width, width), x.dtype)
-    x = ops.einsum("hH,bHwc->bhwc", rows, x)
-    return ops.einsum("wW,bhWc->bhwc", columns, x)
+    x = _blend_rows(rows, x, height)
+    x = _blend_rows(columns, ops.transpose(x, (0, 2, 1, 3)), width)
+    return ops.transpose(x, (0, 2, 1, 3))
+
+
+def _blend_rows(weights, x, height):
+    """Multiply weights `[height, H]` and the rows of `[B, H, W, C]`."""
+    # As a plain matrix product: LiteRT's converter leaves an `einsum` without sizes.
+    _, old_height, width, channels = ops.shape(x)
+    x = ops.matmul(weights, ops.reshape(x, (-1, old_height, width * channels)))
+    return ops.reshape(x, (-1, height, width, channels))
 
 
 def _aligned_weights(old, new):

@@ -19,6 +19,29 @@ class MemoryEfficientFunctional(_keras_private.GraphRunner):
         return super().run_graph(inputs, operation_fn)
 
 
+class FrozenStatistics(MemoryEfficientFunctional):
+    """A functional model that uses the moving statistics of batch normalization.
+
+    In training, too. Its other layers know that it is trained.
+    """
+
+    def run_graph(self, inputs, operation_fn):
+        return super().run_graph(inputs, _without_batch_statistics(operation_fn))
+
+
+def _without_batch_statistics(operation_fn):
+    """Return a function like `operation_fn`, of which batch norms do not train."""
+
+    def choose(operation):
+        if isinstance(operation, keras.layers.BatchNormalization):
+            return lambda *args, **kwargs: operation(
+                *args, **{**kwargs, "training": False}
+            )
+        return operation_fn(operation)
+
+    return choose
+
+
 def run_graph(model, inputs, operation_fn):
     """Run a functional model, holding as few features as possible at once.
 

@@ -17,7 +17,10 @@ from keras_ctsdg.models._input_checks import (
     check_inputs,
     check_model_arguments,
 )
-from keras_ctsdg.models._memory_efficient import MemoryEfficientFunctional
+from keras_ctsdg.models._memory_efficient import (
+    FrozenStatistics,
+    MemoryEfficientFunctional,
+)
 
 
 @_keras_private.name_package
@@ -123,12 +126,13 @@ class Generator(MemoryEfficientFunctional):
             "projected_edge": projected_edge,
         }
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
-        with_logits = MemoryEfficientFunctional(
-            inputs, {**outputs, "projected_edge_logits": edge_logits}
-        )
+        all_outputs = {**outputs, "projected_edge_logits": edge_logits}
+        with_logits = MemoryEfficientFunctional(inputs, all_outputs)
+        frozen = FrozenStatistics(inputs, all_outputs)
         image_only = MemoryEfficientFunctional(inputs, outputs["image"])
         # In closures, so that Keras tracks and saves every layer only once.
         self._with_logits = lambda x, training: with_logits(x, training=training)
+        self._frozen_with_logits = lambda x, training: frozen(x, training=training)
         self._image_only = lambda x, training: image_only(x, training=training)
 
         # === Config ===
@@ -143,19 +147,22 @@ class Generator(MemoryEfficientFunctional):
         check_inputs(inputs)
         return super().__call__(inputs, *args, **kwargs)
 
-    def call_with_logits(self, inputs, training=False):
+    def call_with_logits(self, inputs, training=False, freeze_batch_norm=False):
         """Run the network and return the logits of the projected edge, too.
 
         Args:
             inputs: Dict of tensors, as for a plain call.
-            training: Bool, whether batch normalization uses the statistics of the
-                batch. Defaults to `False`.
+            training: Bool, whether gradients will be computed, and batch normalization
+                uses the statistics of the batch. Defaults to `False`.
+            freeze_batch_norm: Bool, whether batch normalization uses its moving
+                statistics in any case. Defaults to `False`.
 
         Returns:
             The dict of a plain call with `projected_edge_logits` `[B, H, W, 1]`, from
             which the edge loss is computed.
         """
-        return self._call_part(self._with_logits, inputs, training)
+        part = self._frozen_with_logits if freeze_batch_norm else self._with_logits
+        return self._call_part(part, inputs, training)
 
     def call_for_image(self, inputs, training=False):
         """Run the network without the projections, which only training needs.

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg._checks import check_positive
+from keras_ctsdg.export.exported_model import is_exported_file, load_exported
 from keras_ctsdg.models._initializers import skip_initialization
 from keras_ctsdg.presets.files import (
     BUNDLED,
@@ -61,6 +62,7 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
               see `keras_ctsdg.list_presets`;
             - the path of a preset's folder, or of a `.keras` file of a
               `keras_ctsdg.CTSDG`, also as a `pathlib.Path`;
+            - the path of a file that `CTSDG.export` wrote, such as `"model.onnx"`;
             - `"hf://owner/name"`, on the Hugging Face hub;
             - `"kaggle://owner/model/keras/variation"`, on Kaggle.
         dtype: Str or `keras.DTypePolicy`, such as `"mixed_bfloat16"`, for both
@@ -72,9 +74,11 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
             `True`.
 
     Returns:
-        A `keras_ctsdg.CTSDG`.
+        A `keras_ctsdg.CTSDG`; for an exported file, a
+        `keras_ctsdg.export.ExportedModel`, which fills images only.
 
     Raises:
+        ImportError: If the runtime of an exported file is not installed.
         FileNotFoundError: If the preset is published but not installed.
         ValueError: If there is no such preset, or it does not hold a
             `keras_ctsdg.CTSDG`.
@@ -87,7 +91,9 @@ def from_preset(preset, dtype=None, load_weights=True, with_discriminator=True):
     model = keras_ctsdg.from_preset("trained/model.keras", dtype="mixed_bfloat16")
     ```
     """
-    path = _locate(preset)
+    if is_exported_file(preset):
+        return load_exported(preset, dtype, load_weights)
+    path = locate(preset)
     config = read_json(path, CONFIG)
     _check_config(config, path)
     # Optimizers and the perceptual network are not loaded.
@@ -154,8 +160,8 @@ def _describe(name):
 # === Sources ===
 
 
-def _locate(preset):
-    """Return the folder or the `.keras` file of a preset."""
+def locate(preset):
+    """Return the path of a preset's folder or `.keras` file, as `from_preset` does."""
     if isinstance(preset, str) and preset.startswith(HUBS):
         return _check_files(_download(preset), preset)
     if not isinstance(preset, (str, os.PathLike)):
@@ -185,8 +191,8 @@ def _check_files(path, preset):
     if path.is_file() and path.suffix == ".keras":
         return path
     raise ValueError(
-        "`preset` must be a preset's name, its folder, an existing `.keras` file, "
-        f"or start with {' or '.join(HUBS)}. Received: preset={preset}"
+        "`preset` must be a preset's name, its folder, an existing `.keras` file, an "
+        f"exported file, or start with {' or '.join(HUBS)}. Received: preset={preset}"
     )
 
 

@@ -1,8 +1,5 @@
 """Callbacks for training a `CTSDG`."""
 
-import numbers
-import signal
-import sys
 import time
 from pathlib import Path
 
@@ -12,86 +9,29 @@ from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.training.checked_data import check_data
 from keras_ctsdg.training.csv_logger import ResumableCSVLogger
 from keras_ctsdg.training.distribution import is_main_process
-from keras_ctsdg.training.monitors import check_rates_are_settable
+from keras_ctsdg.training.fine_tuning import FineTuning
+from keras_ctsdg.training.graceful_interrupt import GracefulInterrupt
+from keras_ctsdg.training.history_plot import HistoryPlot
+from keras_ctsdg.training.mask_ratio_validation import MaskRatioValidation
+from keras_ctsdg.training.progress_line import ProgressLine
 from keras_ctsdg.training.stop_on_bad_steps import StopOnBadSteps
+from keras_ctsdg.training.tensorboard_logger import TensorBoardLogger
+from keras_ctsdg.training.training_checkpoint import TrainingCheckpoint
 from keras_ctsdg.visualization import comparison_columns, draw_grid
 
 __all__ = [
     "FineTuning",
     "GracefulInterrupt",
+    "HistoryPlot",
+    "MaskRatioValidation",
+    "ProgressLine",
     "ResumableCSVLogger",
     "SampleGrid",
     "StopOnBadSteps",
+    "TensorBoardLogger",
     "Throughput",
+    "TrainingCheckpoint",
 ]
-
-
-class FineTuning(keras.callbacks.Callback):
-    """Fine-tune as the paper does: lower learning rates, frozen batch statistics.
-
-    From `start_epoch` on, the learning rates below are set, and the generator's batch
-    normalization uses its moving statistics in training too. Its scale and offset
-    stay trainable.
-
-    Args:
-        start_epoch: Int, the first epoch of fine-tuning, counted from 0.
-        learning_rate: Float, the generator's learning rate. Defaults to `5e-5`.
-        discriminator_learning_rate: Float, the discriminator's learning rate.
-            Defaults to a tenth of `learning_rate`.
-
-    Raises:
-        ValueError: If `start_epoch` is not an integer from 0 on, a learning rate is
-            negative or, when the training begins, one follows a schedule.
-
-    Example:
-
-    ```python
-    # The paper's 350,000 and 150,000 steps, with 1,000 steps per epoch.
-    fine_tuning = keras_ctsdg.callbacks.FineTuning(start_epoch=350)
-    model.fit(dataset, epochs=500, callbacks=[fine_tuning])
-    ```
-    """
-
-    def __init__(
-        self, start_epoch, learning_rate=5e-5, discriminator_learning_rate=None
-    ):
-        super().__init__()
-        if start_epoch != 0:
-            check_positive("start_epoch", start_epoch)
-        self.start_epoch = start_epoch
-        self.learning_rate = _check_rate("learning_rate", learning_rate)
-        if discriminator_learning_rate is None:
-            discriminator_learning_rate = learning_rate / 10
-        self.discriminator_learning_rate = _check_rate(
-            "discriminator_learning_rate", discriminator_learning_rate
-        )
-        self._started = False
-
-    def on_train_begin(self, logs=None):
-        check_rates_are_settable("FineTuning", self.model)
-        self._started = False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if self._started or epoch < self.start_epoch:
-            return
-        self._started = True
-        self.model.generator_optimizer.learning_rate = self.learning_rate
-        self.model.discriminator_optimizer.learning_rate = (
-            self.discriminator_learning_rate
-        )
-        if not self.model.freeze_batch_norm:
-            self.model.freeze_batch_norm = True
-            # The compiled step would continue to update the moving statistics.
-            self.model.make_train_function(force=True)
-
-
-def _check_rate(name, rate):
-    number = float(rate) if isinstance(rate, numbers.Real) else -1.0
-    if not 0 <= number < float("inf"):
-        raise ValueError(
-            f"`{name}` must be a number from 0 on. Received: {name}={rate!r}"
-        )
-    return number
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -171,6 +111,10 @@ class Throughput(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
+        if not logs and logs is not None:
+            # A resumed training goes through the steps that were made before.
+            self._start, self._compiled = None, False
+            return
         if self._start is None:
             self._start, self._last_index, self._compiled = now, batch, True
             return
@@ -183,54 +127,3 @@ class Throughput(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["images_per_second"] = self._rate
-
-
-class GracefulInterrupt(keras.callbacks.Callback):
-    """Stop training between two steps after Ctrl-C, never while a file is written.
-
-    This callback is also a context manager. Within it, Ctrl-C makes `fit` raise
-    `KeyboardInterrupt` after the current step. A second Ctrl-C raises it at once.
-
-    Example:
-
-    ```python
-    with keras_ctsdg.callbacks.GracefulInterrupt() as interrupt:
-        model.fit(dataset, epochs=10, callbacks=[interrupt])
-    ```
-    """
-
-    # Keras then need not wait for a step's logs before it starts the next step.
-    async_safe = True
-    _is_active = False
-
-    def on_train_begin(self, logs=None):
-        if not self._is_active:
-            raise ValueError(
-                "`GracefulInterrupt` must be entered with `with` before `fit`. "
-                "Received: a callback outside of `with`"
-            )
-
-    def __enter__(self):
-        self._stop_requested, self._is_active = False, True
-        self._previous = signal.signal(signal.SIGINT, self._request_stop)
-        return self
-
-    def __exit__(self, *_):
-        signal.signal(signal.SIGINT, self._previous)
-        self._is_active = False
-
-    def _request_stop(self, *_):
-        if self._stop_requested:
-            raise KeyboardInterrupt
-        self._stop_requested = True
-        print(
-            "\nStopping after this step. Press Ctrl-C again to stop now.",
-            file=sys.stderr,
-        )
-
-    def _stop_if_requested(self, batch=None, logs=None):
-        if self._stop_requested:
-            raise KeyboardInterrupt
-
-    on_train_batch_end = _stop_if_requested
-    on_test_batch_end = _stop_if_requested

@@ -184,16 +184,21 @@ class CheckedDataset(keras.utils.PyDataset):
             max_queue_size=dataset.max_queue_size,
         )
         self.dataset = dataset
+        # A resumed training has no use for the batches before this index.
+        self.skipped = 0
+        self._example = {}
         # Worker processes do not know the devices.
         self.multiple = batch_multiple()
         if dataset.num_batches != 0:
-            self[0]
+            self._example = self[0]
 
     @property
     def num_batches(self):
         return self.dataset.num_batches
 
     def __getitem__(self, index):
+        if index < self.skipped:
+            return self._example
         batch = check_data(self.dataset[index], suffix=f", in batch {index}")
         return pad_to_multiple(batch, self.multiple)
 

@@ -9,6 +9,7 @@ import keras
 
 from keras_ctsdg._checks import check_writable_folder
 from keras_ctsdg.training.distribution import is_main_process
+from keras_ctsdg.training.saving import named_disk_errors, sync_to_disk
 
 
 class ResumableCSVLogger(keras.callbacks.Callback):
@@ -61,8 +62,11 @@ class ResumableCSVLogger(keras.callbacks.Callback):
             self._columns += added
             self._write([*rows, row])
         else:
-            with open(self.filename, "a", newline="") as file:
-                self._writer(file).writerow(row)
+            with named_disk_errors(self.filename):
+                with open(self.filename, "a", newline="") as file:
+                    self._writer(file).writerow(row)
+                # A checkpoint that is written next must not know more epochs.
+                sync_to_disk(self.filename)
 
     def _read(self):
         """Return the columns of the file and its intact rows, as dicts."""
@@ -91,11 +95,13 @@ class ResumableCSVLogger(keras.callbacks.Callback):
 
     def _write(self, rows):
         partial = f"{self.filename}.partial"
-        with open(partial, "w", newline="") as file:
-            writer = self._writer(file)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(partial, self.filename)
+        with named_disk_errors(self.filename):
+            with open(partial, "w", newline="") as file:
+                writer = self._writer(file)
+                writer.writeheader()
+                writer.writerows(rows)
+            sync_to_disk(partial)
+            os.replace(partial, self.filename)
 
     def _writer(self, file):
         return csv.DictWriter(file, self._columns, restval="NA")

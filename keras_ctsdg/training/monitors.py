@@ -3,6 +3,7 @@
 import keras
 
 from keras_ctsdg import metrics
+from keras_ctsdg.training.fine_tuning import FineTuning
 from keras_ctsdg.training.stop_on_bad_steps import StopOnBadSteps
 
 MODES = {metrics.PSNR: "max", metrics.SSIM: "max", metrics.MeanAbsoluteError: "min"}
@@ -28,6 +29,9 @@ def prepare_callbacks(kwargs, model):
     callbacks = kwargs.get("callbacks")
     given = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or [])
     for callback in given:
+        if isinstance(callback, FineTuning):
+            callback.prepare(model)
+    for callback in given:
         if getattr(callback, "mode", None) == "auto":
             name = getattr(callback, "monitor", "").removeprefix("val_")
             callback.mode = find_mode(name, model)
@@ -44,7 +48,7 @@ def prepare_callbacks(kwargs, model):
     stop = StopOnBadSteps()
     if isinstance(callbacks, keras.callbacks.CallbackList):
         stop.set_model(model)
-        callbacks.append(stop)
+        callbacks.callbacks.append(stop)
         return kwargs
     # The first one, so that the others have its logs.
     return {**kwargs, "callbacks": [stop, *given]}

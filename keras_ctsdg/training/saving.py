@@ -1,6 +1,7 @@
 """Saving that never costs a good file."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from keras_ctsdg.models._value_checks import check_finite_weights
 from keras_ctsdg.training.distribution import is_main_process
 
 FILE_ENDINGS = (".keras", ".h5", ".hdf5")
+# What goes wrong on a disk, not in a program.
+DISK_ERRORS = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "EFBIG")
+    if hasattr(errno, name)
+}
 
 
 class SafeSaving(keras.Model):
@@ -57,7 +64,83 @@ def replace_when_complete(filepath, overwrite=True):
         return
     partial = target.with_name(f".{os.getpid()}.{target.name}")
     try:
-        yield partial
-        os.replace(partial, target)
+        with named_disk_errors(target):
+            yield partial
+            sync_to_disk(partial)
+            os.replace(partial, target)
+            sync_to_disk(target.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def named_disk_errors(path):
+    """Raise the error of a full or broken disk in one line that names the file.
+
+    Keras and h5py may raise an error of their own after that of the disk.
+
+    Args:
+        path: Path of what is written.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = find_disk_error(error)
+        if cause is None:
+            raise
+        message = f"{os.strerror(cause.errno or 0)}, so it could not be written"
+        raise OSError(cause.errno, message, str(path)) from None
+
+
+def find_disk_error(error):
+    """Return the `OSError` of a disk that led to an error, or `None`."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def sync_to_disk(path):
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Otherwise a file could be renamed, and lose its content when the machine stops.
+
+    Args:
+        path: Path of a file or a folder.
+    """
+    if os.name == "nt" and Path(path).is_dir():
+        return  # Windows cannot open a folder.
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_partial_files(folder):
+    """Remove the files that killed processes of this machine began to write.
+
+    Args:
+        folder: Path of a folder, which need not exist.
+    """
+    for ending in FILE_ENDINGS:
+        for path in Path(folder).glob(f".*{ending}"):
+            process_id = path.name.split(".")[1]
+            if process_id.isdecimal() and not _is_running(int(process_id)):
+                path.unlink(missing_ok=True)
+
+
+def _is_running(process_id):
+    # In a container, a process often has the number of the one that was killed.
+    if process_id == os.getpid():
+        return False
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -6,8 +6,10 @@ from keras import ops
 
 from keras_ctsdg import losses
 from keras_ctsdg.models._input_checks import check_batch
+from keras_ctsdg.models._value_checks import check_finite_weights
 from keras_ctsdg.models.structure import compute_structure
 from keras_ctsdg.training.checked_data import unpack_batch
+from keras_ctsdg.training.checkpoint_options import compiled_options
 from keras_ctsdg.training.finite_steps import FiniteSteps
 from keras_ctsdg.training.logs import Logs
 from keras_ctsdg.training.optimizer import (
@@ -30,6 +32,7 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
 
     perceptual_network: Any
     trainable_state: Any = None
+    compiled_options: Any = None
 
     # === Batches ===
 
@@ -86,9 +89,9 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
             terms, and the generator's output, a tensor `[B, H, W, 3]` in [-1, 1].
         """
         target, edge, mask = inputs["image"], inputs["edge"], inputs["mask"]
-        # In the generator only batch normalization depends on `training`.
+        # A frozen generator is trained: its attention is to be fast in the gradients.
         outputs = self.generator.call_with_logits(
-            inputs, training=training and not self.freeze_batch_norm
+            inputs, training=training, freeze_batch_norm=self.freeze_batch_norm
         )
         output = outputs["image"]
         fake = self.discriminator(
@@ -133,6 +136,11 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
             {"image": ops.stop_gradient(output), "gray": gray}, training=training
         )
         return {"discriminator_loss": losses.discriminator_loss(real, fake, edge)}
+
+    def predict(self, *args, **kwargs):
+        # Not sooner: on JAX another thread may have the weights until now.
+        check_finite_weights(self.generator, "fill images")
+        return super().predict(*args, **kwargs)
 
     def test_step(self, data):
         return self.compute_logs(self.prepare_batch(data))
@@ -234,6 +242,8 @@ class BaseTrainingStep(FiniteSteps, Logs, SafeSaving):
             "jit_compile": jit_compile,
             "auto_scale_loss": auto_scale_loss,
         }
+        # As they are now: a training changes rates.
+        self.compiled_options = compiled_options(self)
         self.trainable_state = TrainableState(self)
         # Building the optimizer here spares TensorFlow a second trace of the step.
         self.optimizer.build(self.trainable_state.variables)

@@ -1,6 +1,7 @@
 """Stop a training whose steps are not finite."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -86,7 +87,9 @@ class StopOnBadSteps(keras.callbacks.Callback):
             raise FloatingPointError(self._message(in_row))
 
     def _message(self, in_row):
-        checkpoint = self.checkpoint() if callable(self.checkpoint) else self.checkpoint
+        checkpoint: Any = self.checkpoint
+        if callable(checkpoint):
+            checkpoint = checkpoint()
         advice = "Lower the learning rate, or look at the images of these steps. "
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()

@@ -216,6 +216,8 @@ def test_items_at_which_workers_die(tmp_path):
         assert dict(cluster.run([], make_fragile, str(tmp_path))) == {}
         with pytest.raises(KeyError, match="a bug"):
             list(cluster.run([1], make_broken, "a bug"))
+        with pytest.raises(ValueError, match="sent to workers.*Received: "):
+            list(cluster.run([1], make_broken, lambda: "no function of a module"))
 
 
 @pytest.mark.backend_independent

@@ -45,8 +45,8 @@ def test_bad_images_and_masks_are_refused_before_any_work(tmp_path):
         with pytest.raises(ValueError, match=message):
             ConstantModel().inpaint(image, mask, **options)
     fixed = ConstantModel(image_shape=(256, 256, 3))
-    with pytest.raises(ValueError, match=r"image_shape=\(256, 256, 3\)"):
-        fixed.inpaint(image, mask)
+    with pytest.raises(ValueError, match="512 x 512 .*takes 256 x 256"):
+        fixed.inpaint(PHOTO, random_hole(512, 512, 0), strategy="full")
 
 
 def test_inpaint_takes_every_option_and_no_other():

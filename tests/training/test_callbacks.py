@@ -112,15 +112,29 @@ def test_throughput_leaves_out_the_first_step(monkeypatch):
     callback.on_epoch_begin(0)
     rates = []
     for i in range(3):
-        logs = {}
+        logs = {"loss": 1.0}
         callback.on_train_batch_end(i, logs)
         rates.append(logs.get("images_per_second"))
     assert rates == [None, 3.0, 3.0]
     callback.on_epoch_begin(1)
-    logs = {}
+    logs = {"loss": 1.0}
     callback.on_train_batch_end(0, logs)
     callback.on_epoch_end(1, logs)
-    assert logs == {"images_per_second": 6.0}
+    assert logs["images_per_second"] == 6.0
+
+
+def test_throughput_leaves_out_steps_of_an_earlier_run(monkeypatch):
+    clock = iter([10.0, 10.1, 20.0, 21.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    callback = Throughput(batch_size=6)
+    callback.on_epoch_begin(0)
+    for batch in range(2):
+        callback.on_train_batch_end(batch, {})
+    # The first that is computed includes the compilation.
+    callback.on_train_batch_end(2, {"loss": 1.0})
+    logs = {"loss": 1.0}
+    callback.on_train_batch_end(3, logs)
+    assert logs["images_per_second"] == 6.0
 
 
 def test_throughput_counts_steps_that_are_executed_at_once(monkeypatch):
@@ -128,10 +142,10 @@ def test_throughput_counts_steps_that_are_executed_at_once(monkeypatch):
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     callback = Throughput(batch_size=6)
     callback.on_epoch_begin(0)
-    callback.on_train_batch_end(3, {})
-    logs = {}
+    callback.on_train_batch_end(3, {"loss": 1.0})
+    logs = {"loss": 1.0}
     callback.on_train_batch_end(7, logs)
-    assert logs == {"images_per_second": 12.0}
+    assert logs["images_per_second"] == 12.0
 
 
 @pytest.mark.backend_independent
@@ -232,7 +246,7 @@ def test_interrupt_waits_for_the_step(small_model, times, finished, capsys):
     before = signal.getsignal(signal.SIGINT)
     ctrl_c = PressCtrlC(times)
     with pytest.raises(KeyboardInterrupt), GracefulInterrupt() as interrupt:
-        callbacks = [ctrl_c, interrupt]
+        callbacks = [interrupt, ctrl_c]
         small_model.fit(random_batch(4), batch_size=2, verbose=0, callbacks=callbacks)
     assert ctrl_c.finished_batches == finished
     assert "Stopping after this step" in capsys.readouterr().err

@@ -92,7 +92,6 @@ def test_scheduler_sets_both_rates(small_model):
 @pytest.mark.parametrize(
     "callback",
     [
-        FineTuning(350),
         keras.callbacks.ReduceLROnPlateau(),
         keras.callbacks.LearningRateScheduler(lambda epoch: 1e-4),
     ],

@@ -1,0 +1,98 @@
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import keras
+import typer
+
+from keras_ctsdg import from_preset
+from keras_ctsdg.cli._console import console, print_line
+from keras_ctsdg.export import ExportDtype, Format, ImageDtype, export_model
+from keras_ctsdg.export.formats import plan_export
+from keras_ctsdg.export.metadata import describe_sizes
+from keras_ctsdg.presets.source import describe_source
+
+
+def export(
+    preset: Annotated[
+        str, typer.Argument(help="A preset's name or folder, or a `.keras` file.")
+    ],
+    file: Annotated[
+        Path, typer.Argument(help="File to write, or folder of a SavedModel.")
+    ],
+    format: Annotated[
+        Format | None, typer.Option(help="Default: by the file's ending.")
+    ] = None,
+    size: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            metavar="H W",
+            help="Height and width of the images, multiples of 128. Default: any "
+            "size, or 256 256 where the format needs one.",
+        ),
+    ] = None,
+    dtype: Annotated[
+        ExportDtype, typer.Option(help="How weights are stored.")
+    ] = ExportDtype.FLOAT32,
+    image_dtype: Annotated[
+        ImageDtype, typer.Option(help="Levels from 0 to 255, or values in [0, 1].")
+    ] = ImageDtype.UINT8,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
+):
+    """Write one file that fills images in another runtime, without Keras.
+
+    It takes an image and a mask and returns the filled image. Endings: .onnx,
+    .tflite (LiteRT), .xml (OpenVINO), .pt2 (PyTorch), and none for a SavedModel. The
+    file is compared with the model in its own runtime, and removed if it differs.
+    """
+    options = (
+        format and str(format),
+        size,
+        str(dtype),
+        str(image_dtype),
+        overwrite,
+    )
+    plan = plan_export(file, *options)
+    if keras.backend.backend() != plan.spec.backend:
+        raise typer.Exit(_run_on(plan.spec.backend))
+    source = describe_source(preset)
+    model = from_preset(preset, with_discriminator=False)
+    with console.status(f"Exporting {preset}"):
+        plan, psnr = export_model(model, file, *options, source)
+    sizes = describe_sizes(plan)
+    if psnr is None:
+        checked = "Not checked"
+    else:
+        same = "equal" if psnr == math.inf else f"{psnr:.1f} dB"
+        checked = f"Checked by {plan.spec.runtime}: {same} in the hole"
+    for line in (
+        f"{plan.format}, weights in {plan.dtype}, images in {plan.image_dtype} of "
+        f"{sizes[0]} x {sizes[1]} (height x width), any batch size",
+        checked,
+        f"Written to {plan.path}, {_megabytes(plan.path):.1f} MB",
+        f"model = keras_ctsdg.from_preset({str(plan.path)!r})",
+    ):
+        print_line(line)
+
+
+def _run_on(backend):
+    """Run the same command in a process on another backend; return its exit code."""
+    return subprocess.run(
+        [sys.executable, "-c", "from _keras_ctsdg_command import main; main()"]
+        + sys.argv[1:],
+        env={**os.environ, "KERAS_BACKEND": backend},
+    ).returncode
+
+
+def _megabytes(path):
+    if path.is_dir():
+        files = path.rglob("*")
+    else:
+        # The weights of OpenVINO lie beside its file.
+        files = [path, *path.parent.glob(f"{path.stem}.bin")]
+    return sum(x.stat().st_size for x in files if x.is_file()) / 1e6

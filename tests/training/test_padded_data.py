@@ -1,5 +1,6 @@
 """Samples of weight 0, which only fill up a batch."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -9,7 +10,7 @@ from keras_ctsdg.training.padded_data import (
     leave_out_padding,
     pad_to_multiple,
 )
-from tests.common import assert_close, random_batch, to_numpy
+from tests.common import assert_close, random_batch, slow_if, to_numpy
 from tests.training.common import read_state, restore_state
 
 
@@ -22,6 +23,8 @@ def make_batches():
     yield {**padded, "sample_weight": np.float32([1, 1, 0])}
 
 
+# JAX compiles each of the three kinds of batches for minutes.
+@slow_if(keras.backend.backend() != "torch")
 def test_sample_of_weight_0_counts_nothing(small_model):
     state = read_state(small_model)
     # Adam divides by gradients near 0: weights may differ where its slots do not.

@@ -89,8 +89,9 @@ def train(
             verbose=0,
             callbacks=[interrupt, *others, checkpoint],
         )
-        model.save(out / MODEL)
         best = copy_best(out, checkpoint) if checkpoint.is_writer else ""
+        # Last, because a training whose model is there counts as finished.
+        model.save(out / MODEL)
     for name, reason in dataset.skipped.items():
         print_line(f"Skipped {name}: {reason}")
     print_line(f"Written to {out}{best}")

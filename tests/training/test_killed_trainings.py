@@ -110,8 +110,9 @@ def test_twenty_kills_change_nothing(root, reference, tmp_path):
             kills += 1
             assert read_step(out) >= before
             continue
-        assert code == 0, process.stderr.read()
-        process.communicate()
+        _, stderr = process.communicate()
+        # It may have been killed after its last file.
+        assert code == 0 or "must not hold a finished training" in stderr, stderr
         assert_same_training(out, expected)
         shutil.rmtree(out)
         ended += 1
@@ -217,8 +218,7 @@ def test_a_disk_that_fills_at_each_write_in_turn(small_model, small_disk):
             assert "\n" not in str(error)
             failed.add(Path(error.filename or "history.csv").name)
         filler.unlink()
-        partial = [path for path in out.rglob(".*")]
-        assert not partial
+        assert {path.name for path in out.rglob(".*")} <= {".lock"}
         for _, path in find_checkpoints(out / "checkpoints"):
             read_checkpoint(path)
         restore_state(initial)

@@ -153,11 +153,13 @@ class LossScale:
             is_good: Scalar bool tensor.
             is_overflow: Scalar bool tensor.
         """
-        steps, value = self.steps + 1, ops.convert_to_tensor(self.value)
+        # JAX takes no variables in `where`.
+        before, value = map(ops.convert_to_tensor, (self.steps, self.value))
+        steps = before + 1
         grows = steps >= self.growth_steps
         steps = ops.where(grows, 0, steps)
         grown = ops.where(grows, 2.0 * value, value)
-        kept = ops.where(is_good, steps, self.steps)
+        kept = ops.where(is_good, steps, before)
         self.steps.assign(ops.where(is_overflow, ops.zeros_like(kept), kept))
         kept = ops.where(is_good, grown, value)
         halved = ops.maximum(value / 2.0, MIN_SCALE)

@@ -120,6 +120,15 @@ def test_a_training_goes_on_in_the_midst_of_an_epoch(small_model, tmp_path):
 @pytest.mark.backend_independent
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_after_the_step(small_model, tmp_path, number, capsys):
+    # Under `nohup` it would be ignored, here as in a training.
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        stop_and_check(small_model, tmp_path, number, capsys)
+    finally:
+        signal.signal(number, before)
+
+
+def stop_and_check(small_model, tmp_path, number, capsys):
     stop = Steps(1, lambda: os.kill(os.getpid(), number))
     with pytest.raises(KeyboardInterrupt), GracefulInterrupt() as interrupt:
         train(small_model, tmp_path, interrupt, stop)

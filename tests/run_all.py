@@ -184,6 +184,10 @@ class Run:
         if code is None:
             return
         self.workers.remove(worker)
+        if code in (0, 1) and "-x" not in self.options.pytest:
+            if work_queue.count_left(worker.group.queue):
+                # It was short of memory.
+                self.waiting.insert(0, worker.group)
         if code not in (0, NO_TESTS_COLLECTED):
             backend = worker.group.backend
             self.failed.add(backend)

@@ -6,6 +6,7 @@ that name in a common folder.
 
 import json
 import os
+import resource
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 
 QUEUE, REPORTS = "KERAS_CTSDG_TEST_QUEUE", "KERAS_CTSDG_TEST_REPORTS"
 COLLECTED = "collected.json"
+# JAX keeps all that it compiled. From this size on, a new process goes on.
+MAX_KILOBYTES = 7_000_000
 # The longest come first, so that no process is left with one at the end.
 LONG = (
     "tests/test_golden_training.py",
@@ -94,7 +97,7 @@ def pytest_runtestloop(session):
 
 
 def claimed_items(items):
-    """Yield the items of one file after the other that this process claims."""
+    """Yield the items of one file after the other, until memory runs short."""
     queue = Path(os.environ[QUEUE])
     files = defaultdict(list)
     for item in items:
@@ -104,6 +107,8 @@ def claimed_items(items):
     for name in names:
         if claim(queue, name):
             yield from files[name]
+            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MAX_KILOBYTES:
+                return
 
 
 def pytest_runtest_logreport(report):

@@ -170,27 +170,6 @@ class RecoverableState(keras.Model):
         return self.__dict__.setdefault("_state_lock_object", threading.RLock())
 
 
-def read_in_fit(model, variable):
-    """Return the value of an optimizer's scalar variable between two steps of `fit`.
-
-    On JAX, `fit` takes the values out of the variables. The public `jax_state_sync`
-    puts all of them back, which costs far more than to read one.
-
-    Args:
-        model: A compiled model.
-        variable: One of the variables of its optimizer.
-
-    Returns:
-        NumPy scalar.
-    """
-    state = getattr(model, "_jax_state", None)
-    value = variable.value
-    if state and not model._jax_state_synced and "optimizer_variables" in state:
-        ids = [id(v) for v in model.optimizer.variables]
-        value = state["optimizer_variables"][ids.index(id(variable))]
-    return keras.ops.convert_to_numpy(value)
-
-
 @contextlib.contextmanager
 def replace_values(variables, replace):
     """Give variables other values, whatever their layout, and put their own back.

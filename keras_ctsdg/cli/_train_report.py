@@ -1,7 +1,6 @@
 """What `keras-ctsdg train` reports while it trains."""
 
 from keras_ctsdg import callbacks
-from keras_ctsdg.training.distribution import is_main_process
 
 
 def make_reports(out, options, samples, validation):
@@ -24,12 +23,12 @@ def make_reports(out, options, samples, validation):
         callbacks.ProgressLine(),
     ]
     board = None
-    if options.tensorboard and is_main_process():
+    if options.tensorboard:
         board = callbacks.TensorBoardLogger(
             out / "tensorboard", samples, options.samples_every
         )
         reports.append(board)
-    elif options.samples_every is not None and not options.tensorboard:
+    elif options.samples_every is not None:
         raise ValueError(
             "--samples-every needs --tensorboard. "
             f"Received: --samples-every {options.samples_every}"

@@ -65,10 +65,9 @@ def model_in_fit(model):
     """Let a callback evaluate and predict, and leave the sums of the epoch as they are.
 
     Args:
-        model: The model that `fit` trains.
+        model: The model that `fit` trains, as `Callback.model` returns it: on JAX, its
+            variables then have their values.
     """
-    if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()
     sums = resumption.read_sums(model)
     try:
         yield

@@ -9,7 +9,11 @@ import keras
 
 from keras_ctsdg._checks import check_writable_folder
 from keras_ctsdg.training.distribution import is_main_process
-from keras_ctsdg.training.saving import named_disk_errors, sync_to_disk
+from keras_ctsdg.training.saving import (
+    named_disk_errors,
+    replace_file,
+    sync_to_disk,
+)
 
 
 class ResumableCSVLogger(keras.callbacks.Callback):
@@ -94,14 +98,10 @@ class ResumableCSVLogger(keras.callbacks.Callback):
         return columns, intact
 
     def _write(self, rows):
-        partial = f"{self.filename}.partial"
-        with named_disk_errors(self.filename):
-            with open(partial, "w", newline="") as file:
-                writer = self._writer(file)
-                writer.writeheader()
-                writer.writerows(rows)
-            sync_to_disk(partial)
-            os.replace(partial, self.filename)
+        with replace_file(self.filename) as path, open(path, "w", newline="") as file:
+            writer = self._writer(file)
+            writer.writeheader()
+            writer.writerows(rows)
 
     def _writer(self, file):
         return csv.DictWriter(file, self._columns, restval="NA")

@@ -70,11 +70,7 @@ class Logs(keras.Model):
             The filled images `[B, H, W, 3]`; with weights, a dict of `image` and
             `sample_weight`.
         """
-        filled = self(inputs, training=False)
-        weights = inputs.get("sample_weight")
-        if weights is None:
-            return filled
-        return {"image": filled, "sample_weight": weights}
+        return mark_padding(self(inputs, training=False), inputs)
 
     # === Logs ===
 
@@ -156,3 +152,14 @@ class Logs(keras.Model):
 def _has_samples(metric):
     # The conversion adds up what several replicas counted.
     return ops.convert_to_numpy(ops.convert_to_tensor(metric.count)).any()
+
+
+def mark_padding(filled, batch):
+    """Return filled images; of a batch with weights, a dict of `image` and these.
+
+    Args:
+        filled: Tensor `[B, H, W, 3]`.
+        batch: Dict, which may have `sample_weight` `[B]`.
+    """
+    weights = batch.get("sample_weight")
+    return filled if weights is None else {"image": filled, "sample_weight": weights}

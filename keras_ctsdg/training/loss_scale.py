@@ -1,5 +1,7 @@
 """Scaling of losses for float16, with a scale for each network."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -70,9 +72,7 @@ class ScaledOptimizer(keras.optimizers.LossScaleOptimizer):
                 self.scales.values(), are_gradients_finite, strict=True
             )
         ]
-        is_good = are_losses_finite
-        for are_finite in are_gradients_finite:
-            is_good = ops.logical_and(is_good, are_finite)
+        is_good = are_all_true(are_losses_finite, *are_gradients_finite)
         for scale, is_overflow in zip(self.scales.values(), overflows, strict=True):
             scale.update(is_good, is_overflow)
         is_skipped = ops.logical_or(is_good, ops.logical_or(*overflows))
@@ -123,6 +123,11 @@ class ScaledOptimizer(keras.optimizers.LossScaleOptimizer):
             )
             scale.steps.assign(store[steps][()])
             scale.value.assign(store[value][()])
+
+
+def are_all_true(*flags):
+    """Return whether all of some scalar bool tensors are true, as another."""
+    return functools.reduce(ops.logical_and, flags)
 
 
 class LossScale:

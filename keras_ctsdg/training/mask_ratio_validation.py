@@ -1,13 +1,13 @@
 """Validation by mask ratio, at chosen steps of a training."""
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
 from keras_ctsdg._checks import check_positive, check_writable_folder
 from keras_ctsdg.training._mid_epoch import EverySteps
 from keras_ctsdg.training.distribution import is_main_process
+from keras_ctsdg.training.saving import replace_file
 
 
 class MaskRatioValidation(EverySteps):
@@ -68,9 +68,7 @@ class MaskRatioValidation(EverySteps):
             self.report(step, scores)
 
     def _write(self):
-        partial = self.filename.with_name(f"{self.filename.name}.partial")
-        with open(partial, "w", newline="") as file:
+        with replace_file(self.filename) as path, open(path, "w", newline="") as file:
             writer = csv.DictWriter(file, list(self.results[-1]), extrasaction="ignore")
             writer.writeheader()
             writer.writerows(self.results)
-        os.replace(partial, self.filename)

@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_ctsdg import _keras_private
-from keras_ctsdg.training.loss_scale import ScaledOptimizer
+from keras_ctsdg.training.loss_scale import ScaledOptimizer, are_all_true
 
 
 class PairedOptimizer(keras.optimizers.MultiOptimizer):
@@ -56,9 +56,7 @@ class PairedOptimizer(keras.optimizers.MultiOptimizer):
         Returns:
             Scalar bool tensor.
         """
-        is_good = are_losses_finite
-        for are_finite in are_gradients_finite:
-            is_good = ops.logical_and(is_good, are_finite)
+        is_good = are_all_true(are_losses_finite, *are_gradients_finite)
         self.count(is_good, ops.logical_not(is_good))
         return is_good
 

@@ -62,6 +62,24 @@ def replace_when_complete(filepath, overwrite=True):
     if not target.parent.is_dir() or target.is_dir():
         yield filepath
         return
+    with replace_file(target) as partial:
+        yield partial
+
+
+@contextlib.contextmanager
+def replace_file(filepath):
+    """Write a file under another name, and rename it once it is on the disk.
+
+    Args:
+        filepath: Path of the file, in a folder that exists. A link keeps its place.
+
+    Yields:
+        `pathlib.Path` to write to, with the same ending.
+
+    Raises:
+        OSError: As `named_disk_errors` raises it.
+    """
+    target = Path(os.path.realpath(filepath))
     partial = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         with named_disk_errors(target):
@@ -126,7 +144,7 @@ def remove_partial_files(folder):
     Args:
         folder: Path of a folder, which need not exist.
     """
-    for ending in FILE_ENDINGS:
+    for ending in (*FILE_ENDINGS, ".csv"):
         for path in Path(folder).glob(f".*{ending}"):
             process_id = path.name.split(".")[1]
             if process_id.isdecimal() and not _is_running(int(process_id)):

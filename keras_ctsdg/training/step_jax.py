@@ -9,6 +9,7 @@ import keras
 from keras_ctsdg._keras_private import RecoverableState, replace_values
 from keras_ctsdg.training import distribution_jax
 from keras_ctsdg.training.checked_data import unpack_batch
+from keras_ctsdg.training.logs import mark_padding
 from keras_ctsdg.training.step import BaseTrainingStep
 
 # The ids of the models whose steps the current thread runs.
@@ -173,10 +174,7 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
 
     def predict_step(self, state, data):
         filled, others = super().predict_step(state, data)
-        weights = unpack_batch(data).get("sample_weight")
-        if weights is not None:
-            filled = {"image": filled, "sample_weight": weights}
-        return filled, others
+        return mark_padding(filled, unpack_batch(data)), others
 
     def _mapping(self, trainable, others, optimizer=()):
         """Return pairs (variable, value) of all that a forward pass reads."""

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from keras_ctsdg._checks import check_positive
-from keras_ctsdg._keras_private import read_in_fit
 from keras_ctsdg.models._value_checks import check_finite_weights
 from keras_ctsdg.training.finite_steps import count_bad_steps
 
@@ -80,8 +79,9 @@ class StopOnBadSteps(keras.callbacks.Callback):
     def _check(self):
         if self.max_bad_steps is None:
             return
-        optimizer = self.model.optimizer
-        in_row = int(read_in_fit(self.model, optimizer.bad_steps_in_row))
+        # On JAX, `self.model` puts the values back into the variables.
+        in_row = self.model.optimizer.bad_steps_in_row.value
+        in_row = int(keras.ops.convert_to_numpy(in_row))
         self._steps_until_check = self.max_bad_steps - in_row
         if in_row >= self.max_bad_steps:
             raise FloatingPointError(self._message(in_row))
@@ -91,8 +91,6 @@ class StopOnBadSteps(keras.callbacks.Callback):
         if callable(checkpoint):
             checkpoint = checkpoint()
         advice = "Lower the learning rate, or look at the images of these steps. "
-        if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()
         try:
             check_finite_weights(self.model, "be trained")
         except ValueError as error:

@@ -264,8 +264,6 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         if not self.is_writer:
             return
         model = self.model
-        if hasattr(model, "jax_state_sync"):
-            model.jax_state_sync()
         state = {
             "metrics": metrics or resumption.read_sums(model),
             "is_complete": metrics is not None,

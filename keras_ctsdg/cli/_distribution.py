@@ -1,6 +1,5 @@
 """Several devices and machines for `keras-ctsdg train`."""
 
-import atexit
 import contextlib
 
 from keras_ctsdg.cli._console import console
@@ -22,7 +21,6 @@ def start_distribution(options):
     if not options.distribute and not distribution.is_launched():
         return contextlib.nullcontext()
     scope = distribution.start()
-    atexit.register(distribution.stop)
     count = distribution.process_count()
     if options.batch_size % count:
         raise ValueError(

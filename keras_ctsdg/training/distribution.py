@@ -5,6 +5,8 @@ JAX has `keras.distribution.DataParallel`, TensorFlow `tf.distribute`, and PyTor
 that are the same for all of them.
 """
 
+import atexit
+
 import keras
 
 match keras.backend.backend():
@@ -47,11 +49,14 @@ def start():
     Returns:
         Context in which the model is created.
     """
-    return _engine.start()
+    scope = _engine.start()
+    # PyTorch may abort a process that ends without leaving the others.
+    atexit.register(stop)
+    return scope
 
 
 def stop():
-    """End what `start` began, once the training is over."""
+    """End what `start` began, once the training is over or the process ends."""
     _engine.stop()
 
 

@@ -42,7 +42,7 @@ import keras, numpy as np, torch
 from keras_ctsdg.layers._batch_mean import batch_weights
 from keras_ctsdg.layers._batch_norm import BatchNormalization
 from keras_ctsdg.training import distribution_torch as engine
-torch.distributed.init_process_group("gloo")
+engine.start()
 rank = engine.process_index()
 x = np.random.default_rng(0).normal(3, 2, (3, 4, 4, 2)).astype("float32")
 
@@ -71,6 +71,7 @@ assert [x.flatten().tolist() for x in sums.wait()] == [[3.0] * 4, [2.0] * 3]
 values = [torch.full((2,), float(rank)), torch.full((1,), 7 * rank)]
 engine.copy_from_main_process(values)
 assert not any(x.any() for x in values)
+engine.stop()
 """
 
 

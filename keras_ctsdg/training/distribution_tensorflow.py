@@ -54,6 +54,17 @@ def stop():
     """Do nothing: a strategy ends with its models."""
 
 
+def any_process(flag, model):
+    """Return whether a flag is true in any process."""
+
+    def count():
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(float(flag)))
+
+    strategy = model.distribute_strategy
+    return bool(strategy.experimental_local_results(strategy.run(count))[0] > 0)
+
+
 def batch_multiple():
     """Return 0: `tf.distribute` divides batches, and `fill_up` mends its parts."""
     return 0

@@ -96,7 +96,7 @@ def run(shard, optimizer, scope, single=None):
 
 
 def train_reversed(model, result):
-    """Return the weights after the same training, whose sums are rounded otherwise."""
+    """Return the weights after a training that is the same but for rounding."""
     model.set_weights(result["before"])
     model.fit(Reversed(make_dataset((0, 1))), shuffle=False, verbose=0)
     return model.get_weights()

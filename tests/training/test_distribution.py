@@ -152,20 +152,34 @@ def assert_alike(single, results, optimizer):
 
 
 def assert_moved_alike(single, weights):
-    """Assert that weights differ by a thousandth of their movement, or by rounding."""
-    movements, differences, roundings = (
-        [np.linalg.norm(x - y) for x, y in zip(single["after"], others, strict=True)]
-        for others in (single["before"], weights, single["after_reversed"])
+    """Assert that weights differ by a thousandth of their movement, or by rounding.
+
+    Gradients jump where rounding decides the sign of a residual or of a feature, which
+    a training on the reversed batches, the same but for rounding, may have alike.
+    """
+    differing = [
+        find_differing_weights(single["paths"], single["before"], after, weights)
+        for after in (single["after"], single["after_reversed"])
+    ]
+    assert not all(differing), differing
+
+
+def find_differing_weights(paths, before, after, actual):
+    movements, differences = (
+        [np.linalg.norm(x - y) for x, y in zip(after, others, strict=True)]
+        for others in (before, actual)
     )
-    # The gradient of some weights is a sum whose terms cancel out, and JAX adds them up
-    # one after the other: the order of the samples tells how many digits are left.
-    slack = 3 * np.finfo("float32").eps * max(movements)
-    for name, after, movement, difference, rounding in zip(
-        single["paths"], single["after"], movements, differences, roundings, strict=True
-    ):
-        # Each of the three steps rounds the sum of a weight and its update.
-        rounding = 2 * rounding + 3 * np.finfo("float32").eps * np.linalg.norm(after)
-        assert difference <= 1e-3 * movement + rounding + slack, name
+    # Each of the three steps rounds the sum of a weight and its update. An update may
+    # be small because its terms, as large as those of others, cancel out.
+    rounding = 3 * np.finfo("float32").eps
+    return [
+        (path, float(difference / movement))
+        for path, weight, movement, difference in zip(
+            paths, after, movements, differences, strict=True
+        )
+        if difference
+        > 1e-3 * movement + rounding * (np.linalg.norm(weight) + max(movements))
+    ]
 
 
 def assert_logs_close(actual, expected, rtol):

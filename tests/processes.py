@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -81,14 +81,19 @@ def finish_all(processes, seconds=900):
     """
     processes = list(processes)
     with ThreadPoolExecutor(len(processes)) as pool:
-        try:
-            results = [pool.submit(finish, process) for process in processes]
-            for result in as_completed(results, seconds):
-                exit_code, _, stderr = result.result()
-                assert exit_code == 0, stderr
-        finally:
-            for process in processes:
-                process.kill()
+        checks = [pool.submit(_finish_well, process) for process in processes]
+        _, left = wait(checks, seconds, FIRST_EXCEPTION)
+        # One that only lost the others may be the first to end.
+        wait(left, 10)
+        for process in processes:
+            process.kill()
+    errors = [str(check.exception()) for check in checks if check.exception()]
+    assert not errors, "\n".join(errors)
+
+
+def _finish_well(process):
+    exit_code, _, stderr = finish(process)
+    assert exit_code == 0, stderr
 
 
 def free_ports(count):

@@ -39,6 +39,7 @@ def make_steep(compute):
 
 
 def main():
+    keras.utils.set_random_seed(1)  # So that no process takes the state of another.
     with distribution.start():
         model = make_model(run_eagerly=False)
     before, compute = read_everything(model), model.generator_losses

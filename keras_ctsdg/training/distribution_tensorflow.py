@@ -136,7 +136,7 @@ def distribute_shard(dataset, strategy):
         return tf.data.Dataset.range(replicas).map(part)
 
     def make(_):
-        batches = tf.data.Dataset.range(len(dataset))
+        batches = tf.data.Dataset.range(dataset.num_batches)
         batches = batches.map(read, num_parallel_calls=max(1, dataset.workers))
         parts = batches if replicas == 1 else batches.flat_map(divide)
         return parts.prefetch(replicas)

@@ -123,11 +123,6 @@ def test_two_processes_train_as_one(alone, tmp_path):
 
 @pytest.mark.slow
 @on_several_devices
-@pytest.mark.xfail(
-    BACKEND == "tensorflow",
-    reason="Keras averages the parts of the first batch, which must be of equal sizes",
-    strict=True,
-)
 def test_arrays_in_batches_that_devices_do_not_divide():
     finish_all(start_on_two_devices("tests.training.distributed_arrays"))
 

@@ -1,8 +1,23 @@
-"""Files that are not what their names say, because a download went wrong."""
+"""Where downloads are kept, and files that show that a download went wrong."""
+
+import os
+from pathlib import Path
 
 PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
 LFS_POINTER = b"version https://git-lfs"
 START_LENGTH = 1024
+
+
+def home_folder():
+    """Return the folder of presets and downloads, which need not exist.
+
+    It is `$KERAS_CTSDG_HOME`, by default `~/.keras/keras_ctsdg`. `KERAS_HOME` moves
+    `~/.keras`, as in Keras.
+    """
+    home = os.environ.get("KERAS_CTSDG_HOME")
+    if not home:
+        home = Path(os.environ.get("KERAS_HOME") or "~/.keras", "keras_ctsdg")
+    return Path(home).expanduser()
 
 
 def describe_failed_download(head):

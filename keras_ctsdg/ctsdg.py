@@ -190,7 +190,7 @@ class CTSDG(FillsImages, TrainingStep):
         filepath,
         format=None,
         size=None,
-        dtype="float32",
+        dtype=None,
         image_dtype="uint8",
         overwrite=True,
         metadata=None,
@@ -215,15 +215,16 @@ class CTSDG(FillsImages, TrainingStep):
         | `"onnx"` | `.onnx` | PyTorch | fixed | float32, float16, int8 |
         | `"litert"` | `.tflite` | TensorFlow | fixed | float32, int8 |
         | `"torch"` | `.pt2` | PyTorch | fixed | float32 |
+        | `"web"`, a page | a folder | PyTorch | fixed | float16, float32, int8 |
 
         Args:
-            filepath: Path of the file or, for a SavedModel, the folder.
+            filepath: Path of the file or folder.
             format: Str, one of the formats above. Defaults to `None`, the format of
                 the path's ending.
             size: Tuple `(height, width)` of the images, multiples of 128. Defaults to
                 `None`: any size, or 256 x 256 where sizes are fixed.
             dtype: `"float32"`, `"float16"` or `"int8"`, how weights are stored.
-                Defaults to `"float32"`.
+                Defaults to `None`, the first in the table.
             image_dtype: `"uint8"`, image, mask and result hold levels from 0 to 255,
                 or `"float32"`, values in [0, 1]. Defaults to `"uint8"`.
             overwrite: Bool, whether an existing file is replaced. Defaults to `True`.

@@ -21,6 +21,7 @@ from keras_ctsdg.cli._train_report import make_reports
 from keras_ctsdg.cli.data import open_dataset
 from keras_ctsdg.conventions import Edges, Upsampling
 from keras_ctsdg.data.pairs import open_images_and_masks
+from keras_ctsdg.export.exported_model import refuse_exported_file
 from keras_ctsdg.training import distribution
 from keras_ctsdg.training.checkpoint_files import MODEL
 from keras_ctsdg.training.optimizer import get_optimizer
@@ -61,6 +62,7 @@ def train(
     """
     options, out = TrainOptions(**options), out.expanduser()
     _check_validation(options)
+    refuse_exported_file(options.from_preset, "--from")
     first_stage, epochs = _count_epochs(options)
     check_output(out, overwrite, epochs)
     keras.config.set_dtype_policy(options.policy)

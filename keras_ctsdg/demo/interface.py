@@ -23,6 +23,7 @@ from keras_ctsdg.demo.images import (
     write_png,
 )
 from keras_ctsdg.demo.sessions import Session
+from keras_ctsdg.export.web import read_asset
 from keras_ctsdg.inpainting import Strategy
 
 # Photos that scikit-image ships, so that nothing is downloaded.
@@ -111,9 +112,9 @@ def build_interface(presets, files, memory_limit, max_megapixels):
             with gr.Column(scale=3):
                 brush = gr.HTML(
                     "",
-                    html_template=_read_asset("brush.html"),
-                    css_template=_read_asset("brush.css"),
-                    js_on_load=_read_asset("brush.js"),
+                    html_template=read_asset("brush.html"),
+                    css_template=read_asset("brush.css"),
+                    js_on_load=read_asset("brush.js"),
                     image="",
                 )
         with gr.Row():
@@ -229,10 +230,6 @@ class EventHandlers:
         path = self.files.add(session, f"{slot}.png", slot)
         preview.save(path, compress_level=1)
         return path
-
-
-def _read_asset(name):
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _write_examples(folder):

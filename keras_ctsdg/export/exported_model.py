@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_ctsdg.conventions import image_to_levels, levels_to_image
-from keras_ctsdg.export.formats import format_of_path
+from keras_ctsdg.export.formats import FORMATS, format_of_path
 from keras_ctsdg.export.graph import TOPS
 from keras_ctsdg.export.runtimes import open_file
 from keras_ctsdg.inpainting.model import FillsImages
 from keras_ctsdg.models import Generator
+
+ADVICE = "train and export the preset or the `.keras` file that it was made from"
 
 
 class ExportedModel(FillsImages):
@@ -48,6 +50,13 @@ class ExportedModel(FillsImages):
         self.image_dtype = self.metadata["image_dtype"]
         self.sigma = float(self.metadata["sigma"])
         self.generator = ExportedGenerator(self.metadata)
+
+    def __getattr__(self, name):
+        raise AttributeError(
+            f"An exported file fills images only, and has no `{name}`: {ADVICE}.",
+            name=name,
+            obj=self,
+        )
 
     def predict_on_batch(self, x):
         """Fill the holes of a batch.
@@ -102,8 +111,26 @@ def is_exported_file(path):
         return False
     path = Path(path)
     if path.is_dir():
-        return (path / "saved_model.pb").is_file()
+        return any((path / x.mark).is_file() for x in FORMATS.values() if x.mark)
     return path.is_file() and format_of_path(path) is not None and bool(path.suffix)
+
+
+def refuse_exported_file(preset, name):
+    """Refuse an exported file where the networks themselves are needed.
+
+    Args:
+        preset: As `keras_ctsdg.from_preset` takes it.
+        name: Str, what the error calls it.
+
+    Raises:
+        ValueError: If it is an exported file.
+    """
+    if is_exported_file(preset):
+        raise ValueError(
+            f"{name} must be a preset or a `.keras` file. An exported file fills "
+            f"images only: {ADVICE}, whose name is in the file's metadata. "
+            f"Received: {name} {preset}"
+        )
 
 
 def load_exported(path, dtype=None, load_weights=True):

@@ -10,6 +10,7 @@ from keras_ctsdg.export.formats import check_backend, plan_export
 from keras_ctsdg.export.graph import FillImage
 from keras_ctsdg.export.metadata import build_metadata
 from keras_ctsdg.export.runtimes import has_runtime
+from keras_ctsdg.export.web import write_page
 from keras_ctsdg.export.writers_tensorflow import (
     write_litert,
     write_openvino,
@@ -24,6 +25,7 @@ WRITERS = {
     "onnx": write_onnx,
     "litert": write_litert,
     "torch": write_torch,
+    "web": write_page,
 }
 
 
@@ -32,10 +34,11 @@ def export_model(
     filepath,
     format=None,
     size=None,
-    dtype="float32",
+    dtype=None,
     image_dtype="uint8",
     overwrite=True,
     metadata=None,
+    npm_package=None,
 ):
     """Write a file that fills images without Keras; `CTSDG.export` documents it.
 
@@ -43,6 +46,7 @@ def export_model(
         model: A `keras_ctsdg.CTSDG`.
         filepath, format, size, dtype, image_dtype, overwrite, metadata: As
             `CTSDG.export` has them.
+        npm_package: As `keras_ctsdg.export.formats.plan_export` has it.
 
     Returns:
         Tuple of the `ExportPlan` and the PSNR of the check, a float, or `None` if the
@@ -60,7 +64,8 @@ def export_model(
                 f"Received: size={size}, image_shape={model.generator.image_shape}"
             )
         size = fixed
-    plan = plan_export(filepath, format, size, dtype, image_dtype, overwrite)
+    options = format, size, dtype, image_dtype, overwrite, npm_package
+    plan = plan_export(filepath, *options)
     check_backend(plan)
     check_finite_weights(model.generator, "be exported")
     graph = FillImage(model, image_dtype, name="fill")

@@ -12,6 +12,9 @@ from keras_ctsdg.conventions import SIZE_MULTIPLE
 
 # The size that the paper's weights were trained at.
 DEFAULT_SIZE = (256, 256)
+# The files by which folders of exports are told from others.
+SAVED_MODEL_FILE, PAGE_FILE = "saved_model.pb", "keras_ctsdg.json"
+PAGE_MODEL = "model.onnx"
 
 
 class Format(StrEnum):
@@ -22,6 +25,7 @@ class Format(StrEnum):
     ONNX = "onnx"
     LITERT = "litert"
     TORCH = "torch"
+    WEB = "web"
 
 
 class ExportDtype(StrEnum):
@@ -46,10 +50,11 @@ class FormatSpec:
     Args:
         ending: Str, the ending of its files; empty for a folder.
         backend: Str, the Keras backend that writes it.
-        dtypes: Tuple of str, how it may store weights.
+        dtypes: Tuple of str, how it may store weights; the default comes first.
         is_size_free: Bool, whether its files take images of any size.
         runtime: Str, the module that runs its files.
         package: Str, what `pip` installs the runtime by.
+        mark: Str, for a folder, the file that shows the format. Defaults to empty.
     """
 
     ending: str
@@ -58,11 +63,18 @@ class FormatSpec:
     is_size_free: bool
     runtime: str
     package: str
+    mark: str = ""
 
 
 FORMATS = {
     "savedmodel": FormatSpec(
-        "", "tensorflow", ("float32",), True, "tensorflow", "tensorflow"
+        "",
+        "tensorflow",
+        ("float32",),
+        True,
+        "tensorflow",
+        "tensorflow",
+        SAVED_MODEL_FILE,
     ),
     "openvino": FormatSpec(
         ".xml",
@@ -92,6 +104,16 @@ FORMATS = {
     "torch": FormatSpec(
         ".pt2", "torch", ("float32",), False, "torch", "keras-ctsdg[torch]"
     ),
+    # An ONNX file, which is checked as such, with a page around it.
+    "web": FormatSpec(
+        "",
+        "torch",
+        ("float16", "float32", "int8"),
+        False,
+        "onnxruntime",
+        "keras-ctsdg[onnx]",
+        PAGE_FILE,
+    ),
 }
 
 
@@ -105,6 +127,7 @@ class ExportPlan:
         size: Tuple `(height, width)`, or `None` for any size.
         dtype: Str, an `ExportDtype`.
         image_dtype: Str, an `ImageDtype`.
+        npm_package: Path that `keras_ctsdg.export.web` takes, or `None`.
     """
 
     path: Path
@@ -112,6 +135,7 @@ class ExportPlan:
     size: tuple | None
     dtype: str
     image_dtype: str
+    npm_package: Path | None = None
 
     @property
     def spec(self):
@@ -121,18 +145,31 @@ class ExportPlan:
 
 def format_of_path(path):
     """Return the format that the ending of a path stands for, or `None`."""
-    formats = {spec.ending: name for name, spec in FORMATS.items()}
-    default = "savedmodel" if Path(path).is_dir() else None
-    return formats.get(Path(path).suffix.lower(), default)
+    path = Path(path)
+    formats = {spec.ending: name for name, spec in FORMATS.items() if spec.ending}
+    default = None
+    if path.is_dir():
+        default = "web" if (path / PAGE_FILE).is_file() else "savedmodel"
+    elif not path.suffix:
+        default = "savedmodel"
+    return formats.get(path.suffix.lower(), default)
 
 
 def plan_export(
-    file, format=None, size=None, dtype="float32", image_dtype="uint8", overwrite=True
+    file,
+    format=None,
+    size=None,
+    dtype=None,
+    image_dtype="uint8",
+    overwrite=True,
+    npm_package=None,
 ):
     """Check the options of an export, apart from the backend.
 
     Args:
         file, format, size, dtype, image_dtype, overwrite: As `CTSDG.export` has them.
+        npm_package: Path of npm's package of ONNX Runtime Web, for `format="web"`.
+            Defaults to `None`: it is downloaded once.
 
     Returns:
         `ExportPlan`.
@@ -151,14 +188,21 @@ def plan_export(
     format = check_choice("format", format, (*Format, None)) or format_of_path(path)
     endings = ", ".join(f"{k}: {x.ending or 'a folder'}" for k, x in FORMATS.items())
     # A folder may be called `1.0`, but not `model.onnx`.
-    expected = (format, None) if format == "savedmodel" else (format,)
+    folders = [None, *(name for name, spec in FORMATS.items() if not spec.ending)]
+    expected = folders if format in folders else [format]
     if format is None or format_of_path(path) not in expected:
         raise ValueError(
             f"The ending of `filepath` must be that of its format ({endings}). "
             f"Received: filepath={path}, format={format!r}"
         )
     check_choice("image_dtype", image_dtype, ImageDtype)
-    check_choice("dtype", dtype, ExportDtype)
+    if format == "web" and image_dtype != "uint8":
+        raise ValueError(
+            '`image_dtype` must be "uint8" for `format="web"`, as browsers decode '
+            f"images. Received: image_dtype={image_dtype!r}"
+        )
+    dtype = check_choice("dtype", dtype, (*ExportDtype, None))
+    dtype = dtype or FORMATS[format].dtypes[0]
     if dtype not in FORMATS[format].dtypes:
         able = [f'"{k}"' for k, spec in FORMATS.items() if dtype in spec.dtypes]
         raise ValueError(
@@ -168,7 +212,8 @@ def plan_export(
         )
     check_writable_folder("filepath", path.parent)
     _check_replaceable(path, format, overwrite)
-    return ExportPlan(path, format, _check_size(size, format), dtype, image_dtype)
+    size = _check_size(size, format)
+    return ExportPlan(path, format, size, dtype, image_dtype, npm_package)
 
 
 def check_backend(plan):
@@ -218,7 +263,7 @@ def _check_replaceable(path, format, overwrite):
             f"Received: filepath={path}, format={format!r}"
         )
     is_empty = is_folder and not any(path.iterdir())
-    is_export = not is_folder or (path / "saved_model.pb").is_file()
+    is_export = not is_folder or (path / FORMATS[format].mark).is_file()
     if not is_empty and not (overwrite and is_export):
         raise ValueError(
             "`filepath` must not exist, unless it is an exported file and `overwrite` "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ctsdg.export.formats import FORMATS, format_of_path
+from keras_ctsdg.export.formats import FORMATS, PAGE_MODEL, format_of_path
 
 METADATA_KEY = "keras_ctsdg"
 # TensorFlow keeps this folder of a SavedModel for files of others.
@@ -119,13 +119,14 @@ class SavedModelRuntime(Runtime):
 class OpenVINORuntime(Runtime):
     """OpenVINO in float32: its default on some CPUs, bfloat16, moves edges."""
 
+    OPTIONS = {"INFERENCE_PRECISION_HINT": "f32"}
+
     def __init__(self, path):
         core = import_openvino().Core()
         model = core.read_model(path)
         info = model.get_rt_info([METADATA_KEY]).astype(dict)
         self.metadata = {key: str(value.value) for key, value in info.items()}
-        options = {"INFERENCE_PRECISION_HINT": "f32"}
-        self.compiled = core.compile_model(model, "CPU", options)
+        self.compiled = core.compile_model(model, "CPU", self.OPTIONS)
 
     def __call__(self, image, mask):
         outputs = self.compiled({"image": image, "mask": mask})
@@ -147,6 +148,13 @@ class OnnxRuntime(Runtime):
         names = [x.name for x in self.session.get_outputs()]
         outputs = self.session.run(names, {"image": image, "mask": mask})
         return dict(zip(names, outputs, strict=True))
+
+
+class WebRuntime(OnnxRuntime):
+    """onnxruntime, for the model of a page."""
+
+    def __init__(self, path):
+        super().__init__(path / PAGE_MODEL)
 
 
 class LiteRTRuntime(Runtime):
@@ -188,4 +196,5 @@ RUNTIMES = {
     "onnx": OnnxRuntime,
     "litert": LiteRTRuntime,
     "torch": TorchRuntime,
+    "web": WebRuntime,
 }

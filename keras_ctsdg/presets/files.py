@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_ctsdg._checks import check_choice, check_writable_folder
-from keras_ctsdg._downloads import refuse_failed_download
+from keras_ctsdg._downloads import home_folder, refuse_failed_download
 from keras_ctsdg.presets.card import build_card
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -50,10 +50,7 @@ def preset_folder(name):
     Returns:
         `pathlib.Path`, which need not exist.
     """
-    home = os.environ.get("KERAS_CTSDG_HOME")
-    if not home:
-        home = Path(os.environ.get("KERAS_HOME") or "~/.keras", "keras_ctsdg")
-    return Path(home).expanduser() / "presets" / name
+    return home_folder() / "presets" / name
 
 
 def find_preset(name):

@@ -55,17 +55,23 @@ def test_another_backend_runs_in_a_process(command, tmp_path, monkeypatch):
 
     monkeypatch.setattr(sys.modules["keras_ctsdg.cli.export"].subprocess, "run", run)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    for name, backend in (("a", "tensorflow"), ("a.pt2", "torch")):
-        assert command("export", "preset", tmp_path / name)[0] == 3
+    for name, backend, *options in (
+        ("a", "tensorflow"),
+        ("a.pt2", "torch"),
+        ("a", "torch", "--format", "web", "--npm-package", "b"),
+    ):
+        assert command("export", "preset", tmp_path / name, *options)[0] == 3
         arguments, found = started.pop()
         assert found == backend and arguments[0] == sys.executable
-        assert arguments[-3:] == ["export", "preset", str(tmp_path / name)]
+        given = ["export", "preset", str(tmp_path / name), *options]
+        assert arguments[-len(given) :] == given
 
 
 def test_errors_come_before_any_work(command, tmp_path):
     for arguments, message in (
         (("a.onnx", "--size", 100, 100), "multiples of 128"),
         (("a", "--dtype", "int8"), 'formats "onnx", "litert"'),
+        (("a", "--format", "web", "--image-dtype", "float32"), "as browsers decode"),
         (("a.keras",), "ending of `filepath`"),
     ):
         code, _, stderr = command("export", "preset", *arguments)

@@ -169,3 +169,31 @@ def test_without_the_runtime(tmp_path, monkeypatch):
     (tmp_path / "a.tflite").touch()
     with pytest.raises(ImportError, match=r'pip install "keras-ctsdg\[litert\]"'):
         keras_ctsdg.from_preset(tmp_path / "a.tflite")
+
+
+def test_only_fills(load):
+    model, _ = load()
+    for name in ("compile", "fit", "export", "save_to_preset"):
+        assert not hasattr(model, name)
+        with pytest.raises(AttributeError, match=f"no `{name}`: train and export"):
+            getattr(model, name)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.tflite", "saved", "page"])
+def test_commands_that_need_the_networks_refuse_it(command, tmp_path, name):
+    path = tmp_path / name
+    if path.suffix:
+        path.touch()
+    else:
+        path.mkdir()
+        mark = "saved_model.pb" if name == "saved" else "keras_ctsdg.json"
+        (path / mark).touch()
+    train = "train", "--images", tmp_path, "--out", tmp_path / "out"
+    for arguments, received in (
+        (("export", path, tmp_path / "b.onnx"), "PRESET"),
+        ((*train, "--from", path), "--from"),
+    ):
+        code, _, stderr = command(*arguments)
+        assert code == 1 and "train and export the preset or the `.keras`" in stderr
+        assert stderr.strip().endswith(f"Received: {received} {path}")
+    assert not (tmp_path / "out").exists()

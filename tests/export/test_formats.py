@@ -54,7 +54,7 @@ def test_folders_with_a_dot(tmp_path):
         (
             "a.tflite",
             {"dtype": "float16"},
-            '"openvino", "onnx"; "litert" has float32, ',
+            '"openvino", "onnx", "web"; "litert" has float32, ',
         ),
         ("a.onnx", {"dtype": "int4"}, "Received: dtype='int4'"),
         ("a.onnx", {"image_dtype": "uint16"}, "Received: image_dtype='uint16'"),
@@ -96,7 +96,7 @@ def test_what_exists(tmp_path):
 def test_each_format_names_its_backend(tmp_path, monkeypatch, backend):
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     for format, spec in FORMATS.items():
-        plan = plan_export(tmp_path / f"a{spec.ending}")
+        plan = plan_export(tmp_path / f"a{spec.ending}", format)
         if spec.backend == backend:
             check_backend(plan)
             continue

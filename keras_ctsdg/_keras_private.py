@@ -128,6 +128,20 @@ def collect_cycles():
         gc.collect(1)
 
 
+# === Several devices on TensorFlow ===
+
+
+class BuiltModel(keras.Model):
+    """A model that `compile` has built, so that `fit` need not do it.
+
+    Under `tf.distribute`, Keras averages the parts of the first batch for that, which
+    fails if they differ in size or belong to several hosts (Keras 3.15.1).
+    """
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        pass
+
+
 # === Variables on JAX ===
 
 

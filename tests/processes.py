@@ -1,9 +1,13 @@
 """Python processes that tests start: the command line, other backends, measurements."""
 
+import contextlib
 import os
+import random
+import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +67,48 @@ def finish(process):
     """Wait for a process and return its exit code, stdout and stderr."""
     stdout, stderr = process.communicate()
     return process.returncode, stdout, stderr
+
+
+def finish_all(processes, seconds=900):
+    """Wait for processes that need each other, and end all of them if one fails.
+
+    Args:
+        processes: Iterable of `subprocess.Popen`.
+        seconds: Float, the time after which they count as failed. Defaults to `900`.
+
+    Raises:
+        AssertionError: If a process fails, with its stderr.
+    """
+    processes = list(processes)
+    with ThreadPoolExecutor(len(processes)) as pool:
+        checks = [pool.submit(_finish_well, process) for process in processes]
+        _, left = wait(checks, seconds, FIRST_EXCEPTION)
+        # One that only lost the others may be the first to end.
+        wait(left, 10)
+        for process in processes:
+            process.kill()
+    errors = [str(check.exception()) for check in checks if check.exception()]
+    assert not errors, "\n".join(errors)
+
+
+def _finish_well(process):
+    exit_code, _, stderr = finish(process)
+    assert exit_code == 0, stderr
+
+
+def free_ports(count):
+    """Return different ports that are free, for processes that are not started yet.
+
+    They are below the range from which systems take the ports of connections.
+    """
+    with contextlib.ExitStack() as stack:
+        ports = []
+        while len(ports) < count:
+            sock = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                sock.bind(("localhost", random.SystemRandom().randrange(15000, 32000)))
+                ports.append(sock.getsockname()[1])
+    return ports
 
 
 def run_python(code, *arguments, backend, **environment):

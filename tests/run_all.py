@@ -75,11 +75,13 @@ def make_groups(options, folder):
         groups = [(backend, "slow", {}) for backend in options.backends]
     else:
         quick = {**ONE_THREAD, **FAST_COMPILATION}
-        # Full-width networks compute for longer than XLA optimizes them.
-        groups = [
-            *((x, "not slow and full_width", ONE_THREAD) for x in options.backends),
-            *((x, "not slow and not full_width", quick) for x in options.backends),
-        ]
+        # Full-width networks compute for longer than XLA, which PyTorch lacks, would
+        # optimize them.
+        compiled = [x for x in options.backends if x != "torch"]
+        groups = [(x, "not slow and full_width", ONE_THREAD) for x in compiled]
+        for backend in options.backends:
+            marks = "not slow" + " and not full_width" * (backend in compiled)
+            groups.append((backend, marks, quick))
     result = []
     for i, (backend, marks, environment) in enumerate(groups):
         if backend != options.backends[0]:

@@ -24,14 +24,9 @@ def test_data_benchmark_runs():
         assert name in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.backend_independent
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "torch",
-        *(pytest.param(x, marks=pytest.mark.slow) for x in ("jax", "tensorflow")),
-    ],
-)
+@pytest.mark.parametrize("backend", ["torch", "jax", "tensorflow"])
 def test_network_benchmark_runs(backend):
     contestants = ["literal", backend]
     result = subprocess.run(

@@ -121,9 +121,10 @@ def test_code_runs(page, files, tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_CTSDG_HOME", str(tmp_path / "home"))
     # Networks of the default width would take minutes, and VGG16 a download.
-    for network in (Generator, Discriminator):
+    networks = {"Generator": Generator, "Discriminator": Discriminator}
+    for name, network in networks.items():
         small = functools.partial(network, filters=4)
-        monkeypatch.setattr(keras_ctsdg.models, network.__name__, small)
+        monkeypatch.setattr(keras_ctsdg.models, name, small)
     monkeypatch.setattr(keras_ctsdg.models, "VGG16Features", lambda: None)
     names = {}
     if page == ROOT / "README.md":

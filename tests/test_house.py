@@ -1,6 +1,7 @@
 """Rules of the house that no linter knows."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def find(pattern, paths):
         if path != Path(__file__) and not skipped(path)
         for number, line in enumerate(path.read_text().splitlines(), start=1)
         # Notebooks hold their images in base64, which may spell anything.
-        if '"image/png":' not in line and pattern.search(line)
+        if '"image/' not in line and pattern.search(line)
     ]
 
 
@@ -66,3 +67,21 @@ def test_american_spelling():
 def test_images_are_called_images():
     package = [x for x in TEXTS if relative(x).startswith(("keras_ctsdg/", "docs/"))]
     assert find(r"(?i)pictures?(?![\w-])|(?<![\w-])pictures?", package) == []
+
+
+def test_the_wheel_holds_every_file_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    shipped = {
+        path
+        for package, patterns in project["tool"]["setuptools"]["package-data"].items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    files = {path for path in (ROOT / "keras_ctsdg").rglob("*") if path.is_file()}
+    data = {x for x in files if x.suffix not in (".py", ".pyc")}
+    assert data - shipped == set()
+    assert any(path.name == "py.typed" for path in shipped)
+    # What setuptools does not find is no package.
+    folders = {path.parent for path in files if path.suffix == ".py"}
+    assert all((folder / "__init__.py").is_file() for folder in folders)
+    assert sum(path.stat().st_size for path in shipped) < 30e6

@@ -22,7 +22,7 @@ print(type(keras.models.load_model(sys.argv[1])).__name__)
 
 
 @pytest.mark.backend_independent
-@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("zipped", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_error_names_the_package_to_import(zipped, tmp_path):
     path = tmp_path / ("model.keras" if zipped else "model")
     make_model().save(path, zipped=zipped)

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_ctsdg.visualization import comparison_columns, draw_grid
 
-from .evaluation import image_and_hole, network_method, open_crops
+from . import evaluation
 
 TITLES = {
     "CC0": "CC0 1.0",
@@ -92,22 +92,35 @@ def draw_fills(model, photos, scores, group="20_40", each=4):
     Returns:
         `PIL.Image.Image`.
     """
-    others = [name for name in scores if name != "demo"]
-    best = np.max([scores[name][group]["psnr"] for name in others], axis=0)
-    gain = np.array(scores["demo"][group]["psnr"]) - best
+    gain = evaluation.gains(scores, group)
     ranked = np.argsort(-gain)
     middle = len(ranked) // 2 - each // 2
     selected = [*ranked[:each], *ranked[middle : middle + each], *ranked[-each:]]
-    dataset = open_crops(photos)[group]
-    columns, captions = {}, []
-    for index in selected:
-        image, hole = image_and_hole(dataset, int(index))
-        filled = network_method(model)(image, hole)
-        batch = {"image": _unit(image), "mask": hole[None, ..., None]}
-        for title, images in comparison_columns(batch, _unit(filled)).items():
-            columns.setdefault(title, []).append(images[0])
-        captions.append(f"{gain[index]:+.2f} dB to the best other method")
-    return draw_grid({title: np.stack(x) for title, x in columns.items()}, captions)
+    dataset = evaluation.open_crops(photos)[group]
+    methods = {"filled": evaluation.network_method(model)}
+    rows = [draw_columns(methods, dataset, int(index)) for index in selected]
+    columns = {title: np.stack([row[title] for row in rows]) for title in rows[0]}
+    captions = [f"{gain[x]:+.2f} dB to the best other method" for x in selected]
+    return draw_grid(columns, captions)
+
+
+def draw_columns(methods, dataset, index):
+    """Return a crop as it is masked, filled by each method and before.
+
+    Args:
+        methods: Dict, as `evaluation.classical_methods` returns it.
+        dataset: A `keras_ctsdg.data.InpaintingDataset`.
+        index: Int, the index of the crop.
+
+    Returns:
+        Dict of float arrays `[H, W, 3]` in [-1, 1] by the title of a column.
+    """
+    image, hole = evaluation.image_and_hole(dataset, index)
+    batch = {"image": _unit(image), "mask": hole[None, ..., None]}
+    filled = {name: _unit(method(image, hole)) for name, method in methods.items()}
+    masked, _, target = comparison_columns(batch, None).values()
+    columns = {"masked": masked, **filled, "target": target}
+    return {title: images[0] for title, images in columns.items()}
 
 
 def _unit(image):

@@ -15,6 +15,27 @@ CROPS_PER_PHOTOGRAPH = 2
 SEED = 2021
 # Means are no use with infinite values, which a method has that guesses exactly.
 HIGHEST_PSNR = 60.0
+# Title and digits in a table of each metric, and whether more of it is better.
+TITLES = {
+    "psnr": ("PSNR", 2, True),
+    "ssim": ("SSIM", 4, True),
+    "lpips": ("LPIPS", 4, False),
+}
+
+
+def limited_psnr(target, filled):
+    """Compute the PSNR of each sample, at most `HIGHEST_PSNR`.
+
+    Args:
+        target, filled: As `keras_ctsdg.metrics.psnr` takes them.
+
+    Returns:
+        Float tensor `[B]`, in dB.
+    """
+    return keras.ops.minimum(metrics.psnr(target, filled), HIGHEST_PSNR)
+
+
+METRICS = {"psnr": limited_psnr, "ssim": metrics.ssim}
 
 
 def classical_methods():
@@ -49,46 +70,51 @@ def network_method(model):
     return lambda image, hole: model.inpaint(image, hole)
 
 
-def open_crops(photos):
+def open_crops(photos, each=CROPS_PER_PHOTOGRAPH, image_size=256, seed=SEED):
     """Return a data set of crops for each group of mask ratios.
 
     The crops are the same in each group.
 
     Args:
-        photos: List of paths of photographs.
+        photos: List of paths of photographs, or the `images` of a
+            `keras_ctsdg.data.InpaintingDataset`.
+        each: Int, the number of crops of each photograph. Defaults to `2`.
+        image_size: Int. Defaults to `256`.
+        seed: Int, of crops and masks. Defaults to `2021`.
 
     Returns:
         Dict of `keras_ctsdg.data.InpaintingDataset`s.
     """
-    count = CROPS_PER_PHOTOGRAPH * len(photos)
+    count = each * len(photos)
     return {
-        group: fixed_crops(photos, count, mask_ratio=ratios, seed=SEED)
+        group: fixed_crops(photos, count, image_size, ratios, seed)
         for group, ratios in GROUPS.items()
     }
 
 
-def measure(method, crops):
+def measure(method, crops, measures=METRICS):
     """Fill all crops by a method.
 
     Args:
         method: Function, as `classical_methods` returns them.
         crops: Dict of data sets, as `open_crops` returns it.
+        measures: Dict of functions of two batches in [0, 1], target and result, that
+            return a value for each sample. Defaults to PSNR and SSIM.
 
     Returns:
-        Dict of groups, each a dict of the lists `psnr` and `ssim`, in the order of
-        the crops.
+        Dict of groups, each a dict of the lists of `measures`, in the order of the
+        crops.
     """
     progress = keras.utils.Progbar(sum(x.num_samples for x in crops.values()))
     scores = {}
     for group, dataset in crops.items():
-        scores[group] = {"psnr": [], "ssim": []}
+        scores[group] = {metric: [] for metric in measures}
         for index in range(dataset.num_samples):
             image, hole = image_and_hole(dataset, index)
             filled = method(image, hole)
             pair = [x[None].astype("float32") / 255 for x in (image, filled)]
-            psnr = min(float(metrics.psnr(*pair)[0]), HIGHEST_PSNR)
-            scores[group]["psnr"].append(psnr)
-            scores[group]["ssim"].append(float(metrics.ssim(*pair)[0]))
+            for metric, function in measures.items():
+                scores[group][metric].append(float(function(*pair)[0]))
             progress.add(1)
     return scores
 
@@ -129,38 +155,83 @@ def measure_all(model, photos, work):
 # === Table ===
 
 
+def summarize(scores):
+    """Return mean, median and wins of each method, group and metric.
+
+    Args:
+        scores: Dict of methods, as `measure` returns them. The first is compared with
+            each of the others.
+
+    Returns:
+        List of dicts: `group`, `method`, `metric`, `crops`, `mean`, `median` and
+        `better`, the share of crops on which the first method is better; `None` for
+        itself.
+    """
+    first, rows = next(iter(scores)), []
+    for group in GROUPS:
+        for method, groups in scores.items():
+            for metric, values in groups[group].items():
+                own, values = np.array(scores[first][group][metric]), np.array(values)
+                wins = own > values if TITLES[metric][2] else own < values
+                rows.append(
+                    {
+                        "group": group,
+                        "method": method,
+                        "metric": metric,
+                        "crops": len(values),
+                        "mean": float(values.mean()),
+                        "median": float(np.median(values)),
+                        "better": None if method == first else float(wins.mean()),
+                    }
+                )
+    return rows
+
+
 def build_table(scores):
     """Return a table of the scores, in Markdown.
 
     Args:
-        scores: Dict, as `measure_all` returns it.
+        scores: Dict, as `summarize` takes it.
 
     Returns:
         Str: for each group, mean and median of each method, and the share of crops
-        on which the network is better.
+        on which the first method is better.
     """
-    lines = []
+    rows, lines = summarize(scores), []
     network = next(iter(scores))
+    measures = list(dict.fromkeys(row["metric"] for row in rows))
+    heads = [f"{TITLES[x][0]}, mean | median | {network} better" for x in measures]
     for group in GROUPS:
-        count = len(scores[network][group]["psnr"])
+        members = [row for row in rows if row["group"] == group]
         lines += [
-            f"Mask ratio {group.replace('_', ' to ')} %, {count} crops:",
+            f"Mask ratio {group.replace('_', ' to ')} %, {members[0]['crops']} crops:",
             "",
-            f"| | PSNR, mean | median | {network} better | SSIM, mean | median "
-            f"| {network} better |",
-            "|---|---|---|---|---|---|---|",
+            f"| | {' | '.join(heads)} |",
+            "|---" * (1 + 3 * len(measures)) + "|",
         ]
-        for name, groups in scores.items():
+        for name in scores:
             cells = []
-            for metric, digits in (("psnr", 2), ("ssim", 4)):
-                values = np.array(groups[group][metric])
-                wins = np.mean(np.array(scores[network][group][metric]) > values)
-                share = "" if name == network else f"{wins:.0%}"
-                cells += [f"{values.mean():.{digits}f}"]
-                cells += [f"{np.median(values):.{digits}f}", share]
+            for row in (row for row in members if row["method"] == name):
+                digits = TITLES[row["metric"]][1]
+                share = "" if row["better"] is None else f"{row['better']:.0%}"
+                cells += [f"{row[x]:.{digits}f}" for x in ("mean", "median")] + [share]
             lines.append(f"| {name} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def gains(scores, group):
+    """Return the PSNR of the first method less that of the best other on each crop.
+
+    Args:
+        scores: Dict, as `summarize` takes it, of at least two methods.
+        group: Str, the group of mask ratios.
+
+    Returns:
+        Float array, in dB, in the order of the crops.
+    """
+    network, *others = (groups[group]["psnr"] for groups in scores.values())
+    return np.array(network) - np.max(others, axis=0)
 
 
 def margins(scores):

@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 from keras import ops
 
 from keras_ctsdg._checks import check_positive
@@ -142,4 +143,6 @@ def _normalize(vector):
 
 
 def _random_unit_vector(shape, dtype=None):
-    return _normalize(keras.random.normal(shape, dtype=dtype))
+    # By NumPy, so that a seed gives the same vector on every backend.
+    numbers = np.random.standard_normal(shape)
+    return _normalize(ops.convert_to_tensor(numbers, dtype))

@@ -39,6 +39,16 @@ class NumPyNormal(keras.initializers.RandomNormal):
         return keras.ops.convert_to_tensor(numbers, dtype)
 
 
+@keras.saving.register_keras_serializable(package="keras_ctsdg")
+class NumPyUniform(keras.initializers.RandomUniform):
+    """Random uniform initializer that gives the same numbers on every backend."""
+
+    def __call__(self, shape, dtype=None):
+        rng = np.random.default_rng(self.seed)
+        numbers = rng.uniform(self.minval, self.maxval, shape)
+        return keras.ops.convert_to_tensor(numbers, dtype)
+
+
 def random_normal(mean=0.0, stddev=0.02):
     """Return a new initializer with the paper's normal distribution.
 

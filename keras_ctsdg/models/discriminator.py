@@ -11,7 +11,7 @@ from keras_ctsdg.models._frozen_layers import (
     freeze_layers,
     frozen_layers_config,
 )
-from keras_ctsdg.models._initializers import random_normal
+from keras_ctsdg.models._initializers import NumPyUniform, random_normal
 from keras_ctsdg.models._input_checks import (
     check_filters,
     check_image_shape,
@@ -209,8 +209,8 @@ def apply_edge_detector(image, filters, dtype):
             width,
             kernel_size,
             padding="same",
-            kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
-            bias_initializer=keras.initializers.RandomUniform(-limit, limit),
+            kernel_initializer=NumPyUniform(-limit, limit),
+            bias_initializer=NumPyUniform(-limit, limit),
             dtype=dtype,
             name=f"edge_{name}",
         )(x)

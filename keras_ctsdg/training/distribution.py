@@ -60,6 +60,18 @@ def stop():
     _engine.stop()
 
 
+def any_process(flag, model):
+    """Return whether a flag is true in any of the processes that train together.
+
+    Each of them must call it, at the same step.
+
+    Args:
+        flag: Bool.
+        model: The model that they train.
+    """
+    return _engine.any_process(flag, model) if process_count() > 1 else flag
+
+
 def batch_multiple():
     """Return the number that must divide the batches of this process, or 0 for any."""
     return _engine.batch_multiple()

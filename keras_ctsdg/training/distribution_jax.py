@@ -5,6 +5,8 @@ import os
 
 import jax
 import keras
+import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
 # Each of them says that several processes train together.
@@ -41,6 +43,11 @@ def start():
 def stop():
     """Return to a single device."""
     keras.distribution.set_distribution(None)
+
+
+def any_process(flag, _):
+    """Return whether a flag is true in any process."""
+    return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
 
 
 def batch_multiple():

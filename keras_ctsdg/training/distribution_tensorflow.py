@@ -54,6 +54,17 @@ def stop():
     """Do nothing: a strategy ends with its models."""
 
 
+def any_process(flag, model):
+    """Return whether a flag is true in any process."""
+
+    def count():
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(float(flag)))
+
+    strategy = model.distribute_strategy
+    return bool(strategy.experimental_local_results(strategy.run(count))[0] > 0)
+
+
 def batch_multiple():
     """Return 0: `tf.distribute` divides batches, and `fill_up` mends its parts."""
     return 0
@@ -125,7 +136,7 @@ def distribute_shard(dataset, strategy):
         return tf.data.Dataset.range(replicas).map(part)
 
     def make(_):
-        batches = tf.data.Dataset.range(len(dataset))
+        batches = tf.data.Dataset.range(dataset.num_batches)
         batches = batches.map(read, num_parallel_calls=max(1, dataset.workers))
         parts = batches if replicas == 1 else batches.flat_map(divide)
         return parts.prefetch(replicas)

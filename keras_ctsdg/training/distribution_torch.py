@@ -58,6 +58,14 @@ def stop():
         distributed.destroy_process_group()
 
 
+def any_process(flag, _):
+    """Return whether a flag is true in any process."""
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    is_any = torch.tensor(float(flag), device=device)
+    distributed.all_reduce(is_any, distributed.ReduceOp.MAX)
+    return bool(is_any)
+
+
 def batch_multiple():
     """Return 0: batches of a process need no padding, because it has one device."""
     return 0

@@ -7,6 +7,12 @@ import sys
 
 import keras
 
+from keras_ctsdg.training import distribution
+
+# Steps after which processes that train together ask each other whether to stop. None
+# can make a step without the others, and asking takes a little time.
+STEPS_BETWEEN_STOPS = 10
+
 SIGNALS = [
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
@@ -22,7 +28,8 @@ class GracefulInterrupt(keras.callbacks.Callback):
     written. A second one raises it at once. With a
     `keras_ctsdg.callbacks.TrainingCheckpoint` in the same `fit`, a checkpoint is
     written first. Schedulers send SIGTERM before they end a job, and a terminal that
-    is closed sends SIGHUP, which `nohup` keeps from having any effect.
+    is closed sends SIGHUP, which `nohup` keeps from having any effect. Processes that
+    train together stop together within ten steps, whichever of them has the signal.
 
     Attributes:
         signal: Int, the signal that stopped the training; `None` before.
@@ -59,6 +66,7 @@ class GracefulInterrupt(keras.callbacks.Callback):
                 "`GracefulInterrupt` must be entered with `with` before `fit`. "
                 "Received: a callback outside of `with`"
             )
+        self._asked = 0
 
     def __enter__(self):
         self.signal, self._is_active = None, True
@@ -99,11 +107,20 @@ class GracefulInterrupt(keras.callbacks.Callback):
         self._stop_if_requested(None)
 
     def _stop_if_requested(self, batch):
-        if self.signal is None:
+        if not self._is_stop_requested():
             return
         if self._before_stop is not None:
             self._before_stop(batch)
         raise KeyboardInterrupt
+
+    def _is_stop_requested(self):
+        is_requested = self.signal is not None
+        if distribution.process_count() == 1:
+            return is_requested
+        self._asked += 1
+        if self._asked % STEPS_BETWEEN_STOPS:
+            return False
+        return distribution.any_process(is_requested, self.model)
 
 
 def _is_terminal(descriptor):

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ctsdg._keras_private import BuiltModel
 from keras_ctsdg.training.checked_data import unpack_batch
 from keras_ctsdg.training.distribution_tensorflow import (
     distribute_shard,
@@ -14,7 +15,7 @@ from keras_ctsdg.training.distribution_tensorflow import (
 from keras_ctsdg.training.step import BaseTrainingStep
 
 
-class TrainingStep(BaseTrainingStep):
+class TrainingStep(BuiltModel, BaseTrainingStep):
     """A training step whose gradients are taken by `tf.GradientTape`."""
 
     _is_alone = False
@@ -23,7 +24,10 @@ class TrainingStep(BaseTrainingStep):
     def train_step(self, data):
         inputs = self.prepare_batch(data)
         with self.whole_batch(inputs):
-            return self._train_step(inputs)
+            return _for_average(self._train_step(inputs))
+
+    def test_step(self, data):
+        return _for_average(super().test_step(data))
 
     def _train_step(self, inputs):
         generator_variables = self.trainable_state.generator
@@ -174,3 +178,13 @@ class TrainingStep(BaseTrainingStep):
             self._is_alone = False
             self._own_function = self.predict_function
             self.predict_function = function
+
+
+def _for_average(logs):
+    """Return logs as Keras averages them, which are the same on all devices.
+
+    Of several hosts it takes the mean over the first axis, too.
+    """
+    if process_count() == 1:
+        return logs
+    return {name: value[None] for name, value in logs.items()}

@@ -112,7 +112,7 @@ def test_ray_gives_what_one_process_gives_though_a_worker_is_killed(command, fol
     # The killed worker may leave one partial file.
     found = {x: y for x, y in contents(folder / "filled").items() if x[0] != "."}
     assert found == contents(folder / "alone")
-    assert not any(map(is_running, workers))
+    assert_end(workers)
 
     # Remote storage, and results that exist.
     code, stdout, stderr = command(*inpaint(folder, "filled", *RAY, remote=True))
@@ -136,6 +136,14 @@ def is_running(process_id):
     except OSError:
         return False
     return state.rpartition(")")[2].split()[0] != "Z"
+
+
+def assert_end(workers):
+    """Assert that workers end, for which Ray needs a moment after the command."""
+    limit = time.monotonic() + 20
+    while any(map(is_running, workers)) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not any(map(is_running, workers))
 
 
 @pytest.mark.slow
@@ -176,10 +184,7 @@ def test_interrupt_ends_the_workers(folder):
     assert code == 130
     assert "Run the same command again to continue" in stderr
     assert "Traceback" not in stderr
-    limit = time.monotonic() + 20
-    while any(map(is_running, workers)) and time.monotonic() < limit:
-        time.sleep(0.1)
-    assert not any(map(is_running, workers))
+    assert_end(workers)
     for path in (folder / "interrupted").glob("*.jpg"):
         Image.open(path).load()
 

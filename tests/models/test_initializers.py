@@ -25,6 +25,17 @@ def test_seed_decides_the_numbers_on_every_backend():
     np.testing.assert_array_equal(values, to_numpy(random_normal()((3, 3, 64, 32))))
 
 
+@pytest.mark.parametrize(
+    ("network", "expected"), [(Generator, 4401.5109), (Discriminator, 505.17796)]
+)
+def test_seed_decides_all_weights_on_every_backend(network, expected):
+    keras.utils.set_random_seed(3)
+    weights = network(filters=4).get_weights()
+    assert sum(abs(x).sum(dtype="float64") for x in weights) == pytest.approx(
+        expected, rel=1e-5
+    )
+
+
 def test_initializer_of_a_layer_is_saved():
     layer = keras.layers.Dense(2, kernel_initializer=random_normal(1.0))
     revived = keras.layers.Dense.from_config(layer.get_config())

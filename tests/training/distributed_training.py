@@ -34,6 +34,20 @@ def make_dataset(shard, count=11):
     )
 
 
+class Reversed(keras.utils.PyDataset):
+    """A data set with the samples of each batch in the reverse order."""
+
+    def __init__(self, dataset):
+        super().__init__()
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        return {key: x[::-1].copy() for key, x in self.dataset[index].items()}
+
+
 class StepLogs(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
@@ -67,6 +81,7 @@ def run(shard, optimizer, scope, single=None):
     hole = np.zeros((100, 120), bool)
     hole[30:60, 40:90] = True
     return {
+        "model": model,
         "before": before,
         "after": after,
         "steps": steps.steps,
@@ -80,13 +95,23 @@ def run(shard, optimizer, scope, single=None):
     }
 
 
+def train_reversed(model, result):
+    """Return the weights after a training that is the same but for rounding."""
+    model.set_weights(result["before"])
+    model.fit(Reversed(make_dataset((0, 1))), shuffle=False, verbose=0)
+    return model.get_weights()
+
+
 def main(kind, out, optimizer, single=None):
     if kind == "single":
         result = run((0, 1), optimizer, contextlib.nullcontext())
+        if optimizer == "sgd":
+            result["after_reversed"] = train_reversed(result.pop("model"), result)
     else:
         scope = distribution.start()
         part = distribution.shard()
         result = run(part, optimizer, scope, single)
+    result.pop("model", None)
     result["is_main"] = distribution.is_main_process()
     with open(f"{out}.{distribution.process_index()}", "wb") as file:
         pickle.dump(result, file)

@@ -13,7 +13,10 @@ def read_everything(model):
     """Return all variables that a step may change, but the counters of bad steps."""
     counters = model.optimizer.bad_steps, model.optimizer.bad_steps_in_row
     state = read_state(model)
-    state += [(v, to_numpy(v.value)) for v in model.metrics_variables]
+    # The conversion adds up what several replicas counted.
+    state += [
+        (v, to_numpy(keras.ops.convert_to_tensor(v))) for v in model.metrics_variables
+    ]
     excluded = {id(counter) for counter in counters}
     return [(v.path, value) for v, value in state if id(v) not in excluded]
 

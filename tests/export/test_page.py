@@ -234,6 +234,7 @@ GPU = """
         ("", "true", "CPU"),
         ("filled.forEach((x, i) => { filled[i] = x + 9; });", "false", "CPU"),
         ("throw Error('The device was lost.');", "false", "CPU"),
+        ("await new Promise(() => {});", "false", "CPU"),
     ],
 )
 def test_gpu_is_used_if_it_fills_as_the_cpu_does(
@@ -242,9 +243,13 @@ def test_gpu_is_used_if_it_fills_as_the_cpu_does(
     Image.fromarray(PHOTO[:200, :256]).save(tmp_path / "photo.png")
     page = page.context.browser.new_page()
     page.add_init_script(GPU % is_fallback)
+    page.clock.install()
     with serve(build_page(tmp_path, fault)) as address:
         page.goto(address)
         open_photo(page, tmp_path / "photo.png")
+        page.wait_for_timeout(500)
+        # A GPU that does not answer for a minute is given up.
+        page.clock.fast_forward(61_000)
         paint(page, (0.3, 0.3), (0.6, 0.5))
         hole, found = fill_and_compare(page, PHOTO[:200, :256])
         assert f"on the {device};" in page.locator("#status").inner_text()

@@ -49,7 +49,8 @@ export class Network {
   async startBuild(name) {
     this.worker?.terminate();
     // A worker from a blob obeys the policy of this page, one from a file does not.
-    const code = `import ${JSON.stringify(new URL("worker.js", import.meta.url).href)};`;
+    const script = new URL("worker.js", import.meta.url).href;
+    const code = `import ${JSON.stringify(script)};`;
     const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
     this.worker = new Worker(url, { type: "module" });
     const { files } = this.description;

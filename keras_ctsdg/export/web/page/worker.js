@@ -1,7 +1,7 @@
 // The network in a thread of its own, so that the page stays responsive.
 //
-// First it gets {options}, sends {loaded, total}, bytes, and answers with {device}, "GPU"
-// or "CPU". Then it gets {image, mask}, Uint8Arrays of the size that the network takes,
+// First it gets {options}, sends {loaded, total}, bytes, and answers with {device},
+// "GPU" or "CPU". Then it gets {image, mask}, Uint8Arrays of the size that the network takes,
 // and answers with {filled}. In place of an answer it may send {error}.
 
 const here = (name) => new URL(name, import.meta.url).href;
@@ -24,8 +24,9 @@ async function download(name, progress) {
 
 async function load({ build, model, wasm, providers, total, height, width }) {
   const progress = { loaded: 0, total };
-  const names = [model, `onnxruntime/${wasm}.wasm`];
-  const [bytes, wasmBinary] = await Promise.all(names.map((x) => download(x, progress)));
+  const [bytes, wasmBinary] = await Promise.all(
+    [model, `onnxruntime/${wasm}.wasm`].map((name) => download(name, progress)),
+  );
   const ort = await import(here(`onnxruntime/${build}`));
   // Several threads need a page that is isolated from other sites.
   ort.env.wasm.numThreads = crossOriginIsolated ? navigator.hardwareConcurrency : 1;

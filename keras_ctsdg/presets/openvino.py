@@ -77,7 +77,7 @@ def _export_once(preset):
     result = run_command_on("tensorflow", arguments)
     if result.returncode:
         raise ValueError(
-            f"The preset cannot be exported to OpenVINO: {result.stderr.strip()} "
+            f"The preset cannot be exported to OpenVINO: {result.stderr.strip()[-500:]} "
             f"Received: preset={preset}"
         )
     precision.write_text(choose_precision(path))

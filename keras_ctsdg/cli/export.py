@@ -1,6 +1,4 @@
 import math
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +12,7 @@ from keras_ctsdg.export import ExportDtype, Format, ImageDtype, export_model
 from keras_ctsdg.export.exported_model import refuse_exported_file
 from keras_ctsdg.export.formats import plan_export
 from keras_ctsdg.export.metadata import describe_sizes
+from keras_ctsdg.presets.openvino import run_command_on
 from keras_ctsdg.presets.source import describe_source
 
 
@@ -70,7 +69,9 @@ def export(
     )
     plan = plan_export(file, *options, npm_package)
     if keras.backend.backend() != plan.spec.backend:
-        raise typer.Exit(_run_on(plan.spec.backend))
+        # The same command, whose output is shown.
+        child = run_command_on(plan.spec.backend, sys.argv[1:], capture=False)
+        raise typer.Exit(child.returncode)
     source = describe_source(preset)
     model = from_preset(preset, with_discriminator=False)
     with console.status(f"Exporting {preset}"):
@@ -93,15 +94,6 @@ def export(
         use,
     ):
         print_line(line)
-
-
-def _run_on(backend):
-    """Run the same command in a process on another backend; return its exit code."""
-    return subprocess.run(
-        [sys.executable, "-c", "from _keras_ctsdg_command import main; main()"]
-        + sys.argv[1:],
-        env={**os.environ, "KERAS_BACKEND": backend},
-    ).returncode
 
 
 def _megabytes(path):

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from keras_ctsdg import from_preset
 from keras_ctsdg.cli._cluster import RayAddress, RayWorkers, Shard, open_cluster
 from keras_ctsdg.cli._console import error_console, print_line
 from keras_ctsdg.cli._inpaint_arguments import default_out, split_arguments
@@ -17,6 +16,7 @@ from keras_ctsdg.data.listing import summarize_not_taken
 from keras_ctsdg.data.sources import expand_user
 from keras_ctsdg.inpainting import FileOptions, InpaintOptions
 from keras_ctsdg.inpainting.batch import InpaintBatch, fill_files
+from keras_ctsdg.presets.openvino import FillRuntime, load_for_filling
 
 
 @options_from(InpaintOptions)
@@ -66,6 +66,13 @@ def inpaint(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing results.")
     ] = False,
+    runtime: Annotated[
+        FillRuntime,
+        typer.Option(
+            help="What fills: keras, openvino (on the CPU; the first time, it exports "
+            "the preset, which takes minutes), or auto: openvino if it is installed."
+        ),
+    ] = FillRuntime.KERAS,
     ray: RayAddress = None,
     ray_workers: RayWorkers = None,
     shard: Shard = None,
@@ -87,6 +94,11 @@ def inpaint(
     """
     files = FileOptions(**{x.name: options.pop(x.name) for x in fields(FileOptions)})
     options = InpaintOptions(**options)
+    if ray is not None and runtime != FillRuntime.KERAS:
+        raise ValueError(
+            "--ray fills with Keras: leave out --runtime. "
+            f"Received: --ray {ray} --runtime {runtime}"
+        )
     preset, source = split_arguments(words, images)
     if out is None:
         out = default_out(source, files.ending)
@@ -101,7 +113,7 @@ def inpaint(
     try:
         if batch.pending:
             with open_cluster(ray, ray_workers) as cluster:
-                loaded = from_preset(preset, with_discriminator=False)
+                loaded = load_for_filling(preset, runtime)
                 fill = fill_files if cluster is None else fill_files_on(cluster)
                 batch.run(loaded, options, progress, fill)
     except KeyboardInterrupt:

@@ -24,6 +24,9 @@ class ExportedModel(FillsImages):
 
     Args:
         filepath: Path of the file, or of the folder of a SavedModel.
+        precision: `"float32"`, or `"fast"`: OpenVINO may compute in half precision,
+            apart from gray and edges. Other formats ignore it. Defaults to
+            `"float32"`.
 
     Attributes:
         metadata: Dict of str to str, what the file says about itself.
@@ -44,8 +47,8 @@ class ExportedModel(FillsImages):
     edges = None
     discriminator = None
 
-    def __init__(self, filepath):
-        self.runtime = open_file(filepath)
+    def __init__(self, filepath, precision="float32"):
+        self.runtime = open_file(filepath, precision)
         self.metadata = self.runtime.metadata
         self.image_dtype = self.metadata["image_dtype"]
         self.sigma = float(self.metadata["sigma"])

@@ -20,11 +20,12 @@ def has_runtime(format):
     return importlib.util.find_spec(FORMATS[format].runtime) is not None
 
 
-def open_file(path):
+def open_file(path, precision="float32"):
     """Load an exported file in its own runtime.
 
     Args:
         path: Path of a file or a SavedModel folder.
+        precision: `"float32"` or `"fast"`, as `ExportedModel` has it.
 
     Returns:
         `Runtime`.
@@ -41,7 +42,10 @@ def open_file(path):
             f'pip install "{FORMATS[format].package}". Received: {path}'
         )
     try:
-        runtime = RUNTIMES[format](path)
+        if format == "openvino":
+            runtime = OpenVINORuntime(path, precision)
+        else:
+            runtime = RUNTIMES[format](path)
         missing = {"image_dtype", "height", "width", "filters", "sigma"} - set(
             runtime.metadata
         )
@@ -117,16 +121,17 @@ class SavedModelRuntime(Runtime):
 
 
 class OpenVINORuntime(Runtime):
-    """OpenVINO in float32: its default on some CPUs, bfloat16, moves edges."""
+    """OpenVINO, in float32 unless its own choice, half precision, is allowed."""
 
     OPTIONS = {"INFERENCE_PRECISION_HINT": "f32"}
 
-    def __init__(self, path):
+    def __init__(self, path, precision="float32"):
         core = import_openvino().Core()
         model = core.read_model(path)
         info = model.get_rt_info([METADATA_KEY]).astype(dict)
         self.metadata = {key: str(value.value) for key, value in info.items()}
-        self.compiled = core.compile_model(model, "CPU", self.OPTIONS)
+        options = self.OPTIONS if precision == "float32" else {}
+        self.compiled = core.compile_model(model, "CPU", options)
 
     def __call__(self, image, mask):
         outputs = self.compiled({"image": image, "mask": mask})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from keras_ctsdg.export.openvino_precision import keep_precise
 from keras_ctsdg.export.runtimes import METADATA_FILE, METADATA_KEY, import_openvino
 
 
@@ -34,6 +35,8 @@ def write_openvino(graph, plan, path, metadata):
         for key, value in metadata.items():
             model.set_rt_info(value, [METADATA_KEY, key])
         openvino.save_model(model, path, compress_to_fp16=plan.dtype == "float16")
+    # Rounded, the same photo has other edges.
+    keep_precise(path, "edge")
 
 
 def write_litert(graph, plan, path, metadata):

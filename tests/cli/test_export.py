@@ -6,8 +6,8 @@ import sys
 import keras
 import pytest
 
-import keras_ctsdg.cli.export  # noqa: F401
 from keras_ctsdg.export import exporting
+from keras_ctsdg.presets import openvino
 from tests.cli.common import read_box
 
 pytestmark = pytest.mark.backend_independent
@@ -49,11 +49,12 @@ def test_writes_with_the_presets_hash(command, preset, tmp_path, monkeypatch):
 def test_another_backend_runs_in_a_process(command, tmp_path, monkeypatch):
     started = []
 
-    def run(arguments, env):
+    def run(arguments, env, **options):
+        assert not options["capture_output"]
         started.append((arguments, env["KERAS_BACKEND"]))
         return subprocess.CompletedProcess(arguments, 3)
 
-    monkeypatch.setattr(sys.modules["keras_ctsdg.cli.export"].subprocess, "run", run)
+    monkeypatch.setattr(openvino.subprocess, "run", run)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     for name, backend, *options in (
         ("a", "tensorflow"),

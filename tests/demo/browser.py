@@ -63,12 +63,12 @@ class DemoProcess:
 
 
 @contextmanager
-def open_page(address, flags=FLAGS):
+def open_page(address):
     """Open a page in a headless Chromium; yield it and the list of its requests."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1200, "height": 900})
         page.set_default_timeout(TIMEOUT * 1000)
         requests = []

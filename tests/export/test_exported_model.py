@@ -44,7 +44,7 @@ def load(monkeypatch, tmp_path):
 
     def load(*args):
         runtime = Runtime(*args)
-        monkeypatch.setattr(exported_model, "open_file", lambda path: runtime)
+        monkeypatch.setattr(exported_model, "open_file", lambda *arguments: runtime)
         path = tmp_path / "model.onnx"
         path.touch()
         return keras_ctsdg.from_preset(path), runtime

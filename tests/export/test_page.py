@@ -17,6 +17,7 @@ from tests.export.web import (
     open_own_page,
     open_photo,
     read_strokes,
+    serve,
     write_package,
 )
 from tests.inpainting.common import PHOTO
@@ -33,11 +34,9 @@ def write_model(graph, plan, path, metadata):
     path.write_bytes(b"model")
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """The page in the browser; the test fails if another machine is contacted."""
-    root = tmp_path_factory.mktemp("web")
-    package = write_package(root / "package")
+def build_page(root, gpu_fault=""):
+    """Write a page whose network is a stand-in; return its folder."""
+    package = write_package(root / "package", gpu_fault=gpu_fault)
     plan = plan_export(root / "page", "web", npm_package=package)
     with pytest.MonkeyPatch.context() as patch:
         for name in npm_package.LICENSE_FILES:
@@ -45,7 +44,13 @@ def page(tmp_path_factory):
         patch.setattr(npm_package, "files", lambda name: root)
         patch.setattr(folder, "write_onnx", write_model)
         write_page(None, plan, plan.path, {"height": "256", "width": "256"})
-    with open_own_page(plan.path) as page:
+    return plan.path
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page in the browser; the test fails if another machine is contacted."""
+    with open_own_page(build_page(tmp_path_factory.mktemp("web"))) as page:
         yield page
 
 
@@ -213,3 +218,40 @@ def test_policy_blocks_other_sites(page):
     other.goto(page.url)
     assert other.evaluate(BLOCKED, "http://127.0.0.2/a").startswith("http://127.0.0.2")
     other.close()
+
+
+GPU = """
+    const info = { isFallbackAdapter: %s };
+    const gpu = { requestAdapter: async () => ({ info }) };
+    Object.defineProperty(navigator, "gpu", { value: gpu });
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_fallback", "device"),
+    [
+        ("", "false", "GPU"),
+        ("", "true", "CPU"),
+        ("filled.forEach((x, i) => { filled[i] = x + 9; });", "false", "CPU"),
+        ("throw Error('The device was lost.');", "false", "CPU"),
+        ("await new Promise(() => {});", "false", "CPU"),
+    ],
+)
+def test_gpu_is_used_if_it_fills_as_the_cpu_does(
+    page, tmp_path, fault, is_fallback, device
+):
+    Image.fromarray(PHOTO[:200, :256]).save(tmp_path / "photo.png")
+    page = page.context.browser.new_page()
+    page.add_init_script(GPU % is_fallback)
+    page.clock.install()
+    with serve(build_page(tmp_path, fault)) as address:
+        page.goto(address)
+        open_photo(page, tmp_path / "photo.png")
+        page.wait_for_timeout(500)
+        # A GPU that does not answer for a minute is given up.
+        page.clock.fast_forward(61_000)
+        paint(page, (0.3, 0.3), (0.6, 0.5))
+        hole, found = fill_and_compare(page, PHOTO[:200, :256])
+        assert f"on the {device};" in page.locator("#status").inner_text()
+        page.close()
+    np.testing.assert_array_equal(found[hole][:, 1], np.nonzero(hole)[1])

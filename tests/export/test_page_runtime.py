@@ -10,7 +10,7 @@ from keras_ctsdg.export.check import MIN_PSNR
 from keras_ctsdg.export.graph import FillImage
 from keras_ctsdg.export.web import npm_package
 from tests.common import to_numpy
-from tests.demo.browser import CHROMIUM, FLAGS, fill, paint
+from tests.demo.browser import CHROMIUM, fill, paint
 from tests.export.test_files import is_installed, psnr_in_hole
 from tests.export.web import download, open_own_page, open_photo, read_strokes
 from tests.inpainting.common import PHOTO
@@ -24,13 +24,6 @@ pytestmark = [
         keras.backend.backend() != "torch", reason="ONNX is written on PyTorch"
     ),
     pytest.mark.skipif(not is_installed("onnx"), reason="needs keras-ctsdg[onnx]"),
-]
-# A GPU that Chromium computes on the CPU.
-GPU_FLAGS = [flag for flag in FLAGS if flag != "--disable-gpu"] + [
-    "--enable-unsafe-webgpu",
-    "--enable-unsafe-swiftshader",
-    "--use-webgpu-adapter=swiftshader",
-    "--enable-features=Vulkan",
 ]
 
 
@@ -46,15 +39,15 @@ def exported(tmp_path_factory):
     return model, path
 
 
-def fill_photo(exported, photo, tmp_path, flags, query, device):
+def fill_photo(exported, photo, tmp_path):
     """Fill a photo in the browser; return the hole and the filled photo."""
     Image.fromarray(photo).save(tmp_path / "photo.png")
-    with open_own_page(exported[1], query, flags=flags) as page:
+    with open_own_page(exported[1]) as page:
         open_photo(page, tmp_path / "photo.png")
         paint(page, (0.2, 0.3), (0.5, 0.4))
         paint(page, (0.6, 0.8), (0.7, 0.7))
         fill(page)
-        assert f"on the {device};" in page.locator("#status").inner_text()
+        assert "on the CPU;" in page.locator("#status").inner_text()
         hole = read_strokes(page)
         _, found = download(page)
     assert hole.sum() > 500
@@ -62,13 +55,9 @@ def fill_photo(exported, photo, tmp_path, flags, query, device):
     return hole, found
 
 
-@pytest.mark.parametrize(
-    ("flags", "query", "device"),
-    [(FLAGS, "", "CPU"), (GPU_FLAGS, "", "GPU"), (GPU_FLAGS, "?cpu", "CPU")],
-)
-def test_fills_as_keras_does(exported, tmp_path, flags, query, device):
+def test_fills_as_keras_does(exported, tmp_path):
     photo = np.ascontiguousarray(PHOTO[::2, ::2])
-    hole, found = fill_photo(exported, photo, tmp_path, flags, query, device)
+    hole, found = fill_photo(exported, photo, tmp_path)
     mask = hole[None, ..., None].astype("uint8")
     outputs = FillImage(exported[0])({"image": photo[None], "mask": mask})
     expected = to_numpy(outputs)["filled"][0]
@@ -78,7 +67,7 @@ def test_fills_as_keras_does(exported, tmp_path, flags, query, device):
 
 def test_large_photos_are_filled_as_inpaint_does(exported, tmp_path):
     photo = np.ascontiguousarray(np.tile(PHOTO, (1, 2, 1))[:500, :900])
-    hole, found = fill_photo(exported, photo, tmp_path, FLAGS, "", "CPU")
+    hole, found = fill_photo(exported, photo, tmp_path)
     expected = keras_ctsdg.from_preset(exported[1]).inpaint(photo, hole)
     fits = ~hole | (np.abs(found.astype(int) - expected) <= 2).all(-1)
     assert fits[hole].mean() > 0.99

@@ -21,23 +21,35 @@ export const env = { wasm: {} };
 export class Tensor {
   constructor(type, data, dims) { Object.assign(this, { type, data, dims }); }
 }
-async function run({ image, mask }) {
+async function run({ image, mask }, device) {
   if (image.type + image.dims !== "uint81,256,256,3") throw Error("Another type");
   const filled = image.data.slice();
   mask.data.forEach((x, i) => x && filled.set([i >> 8, i & 255, 7], 3 * i));
+  if (device === "wasm") await new Promise((resolve) => setTimeout(resolve, 30));
+  else { /* GPU */ }
   return { filled: { getData: async () => filled } };
 }
-export const InferenceSession = { create: async () => ({ run }) };
+export const InferenceSession = {
+  create: async (_, { executionProviders }) => {
+    return { run: (inputs) => run(inputs, executionProviders[0]) };
+  },
+};
 """
 
 
-def write_package(folder, version=npm_package.VERSION):
-    """Write a stand-in for the folder that npm's package is unpacked to."""
+def write_package(folder, version=npm_package.VERSION, gpu_fault=""):
+    """Write a stand-in for the folder that npm's package is unpacked to.
+
+    Args:
+        folder: `pathlib.Path`.
+        version: Str, the package's version.
+        gpu_fault: Str, code that spoils what the GPU fills. Defaults to none.
+    """
     (folder / "dist").mkdir(parents=True)
     manifest = {"name": npm_package.NAME, "version": version}
     (folder / "package.json").write_text(json.dumps(manifest))
     for name in npm_package.RUNTIME_FILES:
-        (folder / "dist" / name).write_text(RUNTIME)
+        (folder / "dist" / name).write_text(RUNTIME.replace("/* GPU */", gpu_fault))
     return folder
 
 
@@ -57,12 +69,9 @@ def serve(folder):
 
 
 @contextmanager
-def open_own_page(folder, query="", **options):
+def open_own_page(folder):
     """Open the page of a folder, which may not contact any other address."""
-    with (
-        serve(folder) as address,
-        open_page(f"{address}/{query}", **options) as (page, requests),
-    ):
+    with serve(folder) as address, open_page(address) as (page, requests):
         yield page
         own = (address, f"blob:{address}", "data:")
         assert [url for url in requests if not url.startswith(own)] == []

@@ -6,6 +6,8 @@ const BUILDS = {
     build: "ort.jspi.min.mjs",
     wasm: "ort-wasm-simd-threaded.jspi",
     providers: ["webgpu", "wasm"],
+    // Some GPUs take minutes to compile the network's programs.
+    startLimit: 60_000,
   },
   CPU: {
     build: "ort.wasm.min.mjs",
@@ -38,7 +40,7 @@ export class Network {
       try {
         return await this.startBuild("GPU");
       } catch (error) {
-        console.warn(`WebGPU is not used: ${error.message}`);
+        console.warn(`The GPU is not used: ${error.message}`);
       }
     }
     return this.startBuild("CPU");
@@ -47,17 +49,18 @@ export class Network {
   async startBuild(name) {
     this.worker?.terminate();
     // A worker from a blob obeys the policy of this page, one from a file does not.
-    const code = `import ${JSON.stringify(new URL("worker.js", import.meta.url).href)};`;
+    const script = new URL("worker.js", import.meta.url).href;
+    const code = `import ${JSON.stringify(script)};`;
     const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
     this.worker = new Worker(url, { type: "module" });
     const { files } = this.description;
     const options = { ...BUILDS[name], model: "model.onnx" };
     const total = files[options.model] + files[`onnxruntime/${options.wasm}.wasm`];
     const [height, width] = this.size;
-    await this.ask({ options: { ...options, total, height, width } });
+    const message = { options: { ...options, total, height, width } };
+    const { device } = await this.ask(message, options.startLimit);
     URL.revokeObjectURL(url);
-    this.device = name;
-    return name;
+    return device;
   }
 
   // Fill one window. Resolves to RGB, a Uint8Array.
@@ -77,10 +80,16 @@ export class Network {
     this.worker = this.loading = null;
   }
 
-  ask(message) {
+  // Ask the worker. The answer may take `limit` milliseconds after the last progress.
+  ask(message, limit) {
     const { worker } = this;
     return new Promise((resolve, reject) => {
+      let timer;
       worker.onmessage = ({ data }) => {
+        clearTimeout(timer);
+        if (data.total && limit) {
+          timer = setTimeout(() => reject(new Error("It starts too slowly.")), limit);
+        }
         if (data.total) this.onProgress(data.loaded, data.total);
         else if (data.error) reject(new Error(data.error));
         else resolve(data);
@@ -97,5 +106,7 @@ async function hasWebGPU() {
   // `?cpu` in the address leaves the GPU alone.
   if (new URLSearchParams(location.search).has("cpu")) return false;
   if (!navigator.gpu || !("Suspending" in WebAssembly)) return false;
-  return (await navigator.gpu.requestAdapter().catch(() => null)) !== null;
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  // A fallback is a GPU that the CPU imitates, slowly.
+  return adapter !== null && !(adapter.info ?? adapter).isFallbackAdapter;
 }

@@ -77,8 +77,8 @@ def _export_once(preset):
     result = run_command_on("tensorflow", arguments)
     if result.returncode:
         raise ValueError(
-            f"The preset cannot be exported to OpenVINO: {result.stderr.strip()[-500:]} "
-            f"Received: preset={preset}"
+            "The preset cannot be exported to OpenVINO: "
+            f"{result.stderr.strip()[-500:]} Received: preset={preset}"
         )
     precision.write_text(choose_precision(path))
     return path

@@ -1,4 +1,4 @@
-"""Presets that fill images in OpenVINO, which is faster than Keras on a CPU."""
+"""Presets that fill images in OpenVINO, on the CPU."""
 
 import hashlib
 import importlib.util

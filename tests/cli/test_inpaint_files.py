@@ -18,7 +18,7 @@ def inpaint(command, tmp_path, monkeypatch):
     """Run the command on an animation, with a stand-in for the network."""
     # The function of the same name hides the module as an attribute.
     module = importlib.import_module("keras_ctsdg.cli.inpaint")
-    monkeypatch.setattr(module, "from_preset", lambda *_, **__: ConstantModel())
+    monkeypatch.setattr(module, "load_for_filling", lambda *_: ConstantModel())
     frames = [photo((50, 40), (30 * i, 0)) for i in range(2)]
     mask = np.zeros((40, 50), "uint8")
     mask[10:20, 10:30] = 255

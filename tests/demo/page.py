@@ -1,8 +1,10 @@
 """The demo on a stub model, and a client that speaks its protocol without a browser."""
 
 import json
+import os
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 
@@ -121,4 +123,6 @@ def upload_both(page):
 
 
 def list_files(folder):
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    # Unlike `rglob`, `os.walk` passes over folders that are deleted meanwhile.
+    paths = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in paths if path.is_file())

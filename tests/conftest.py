@@ -55,6 +55,14 @@ def small_model(shared_model):
 
 
 @pytest.fixture
+def preset(small_model, tmp_path):
+    """The folder of a preset of `small_model`, for filling."""
+    folder = tmp_path / "preset"
+    small_model.save_to_preset(folder, with_discriminator=False)
+    return folder
+
+
+@pytest.fixture
 def command(monkeypatch, capsys):
     """Run the command line in this process and return exit code, stdout and stderr."""
     from keras_ctsdg import cli

@@ -7,12 +7,12 @@ import keras
 import typer
 
 from keras_ctsdg import from_preset
+from keras_ctsdg._processes import run_command_on
 from keras_ctsdg.cli._console import console, print_line
 from keras_ctsdg.export import ExportDtype, Format, ImageDtype, export_model
 from keras_ctsdg.export.exported_model import refuse_exported_file
 from keras_ctsdg.export.formats import plan_export
 from keras_ctsdg.export.metadata import describe_sizes
-from keras_ctsdg.presets.openvino import run_command_on
 from keras_ctsdg.presets.source import describe_source
 
 

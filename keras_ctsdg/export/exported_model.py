@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ctsdg.conventions import image_to_levels, levels_to_image
-from keras_ctsdg.export.formats import FORMATS, format_of_path
+from keras_ctsdg.export.formats import format_of_folder, format_of_path
 from keras_ctsdg.export.graph import TOPS
 from keras_ctsdg.export.runtimes import open_file
 from keras_ctsdg.inpainting.model import FillsImages
@@ -114,7 +114,7 @@ def is_exported_file(path):
         return False
     path = Path(path)
     if path.is_dir():
-        return any((path / x.mark).is_file() for x in FORMATS.values() if x.mark)
+        return format_of_folder(path) is not None
     return path.is_file() and format_of_path(path) is not None and bool(path.suffix)
 
 

@@ -12,8 +12,8 @@ from keras_ctsdg.conventions import SIZE_MULTIPLE
 
 # The size that the paper's weights were trained at.
 DEFAULT_SIZE = (256, 256)
-# The files by which folders of exports are told from others.
-SAVED_MODEL_FILE, PAGE_FILE = "saved_model.pb", "keras_ctsdg.json"
+# Of a page: what describes it, and its network.
+PAGE_FILE = "keras_ctsdg.json"
 PAGE_MODEL = "model.onnx"
 
 
@@ -74,7 +74,7 @@ FORMATS = {
         True,
         "tensorflow",
         "tensorflow",
-        SAVED_MODEL_FILE,
+        "saved_model.pb",
     ),
     "openvino": FormatSpec(
         ".xml",
@@ -147,12 +147,16 @@ def format_of_path(path):
     """Return the format that the ending of a path stands for, or `None`."""
     path = Path(path)
     formats = {spec.ending: name for name, spec in FORMATS.items() if spec.ending}
-    default = None
-    if path.is_dir():
-        default = "web" if (path / PAGE_FILE).is_file() else "savedmodel"
-    elif not path.suffix:
-        default = "savedmodel"
-    return formats.get(path.suffix.lower(), default)
+    default = "savedmodel" if path.is_dir() or not path.suffix else None
+    return formats.get(path.suffix.lower(), format_of_folder(path) or default)
+
+
+def format_of_folder(path):
+    """Return the format of an exported folder, or `None` if it is none."""
+    for name, spec in FORMATS.items():
+        if spec.mark and (Path(path) / spec.mark).is_file():
+            return name
+    return None
 
 
 def plan_export(

@@ -42,10 +42,7 @@ def open_file(path, precision="float32"):
             f'pip install "{FORMATS[format].package}". Received: {path}'
         )
     try:
-        if format == "openvino":
-            runtime = OpenVINORuntime(path, precision)
-        else:
-            runtime = RUNTIMES[format](path)
+        runtime = RUNTIMES[format](path, precision)
         missing = {"image_dtype", "height", "width", "filters", "sigma"} - set(
             runtime.metadata
         )
@@ -82,12 +79,21 @@ class Runtime:
 
     Args:
         path: `pathlib.Path`.
+        precision: As `ExportedModel` has it.
 
     Attributes:
         metadata: Dict of str to str.
     """
 
     metadata: dict
+
+    def __init__(self, path, precision):
+        self.precision = precision
+        self.load(path)
+
+    def load(self, path):
+        """Load the file and its metadata."""
+        raise NotImplementedError
 
     def __call__(self, image, mask):
         """Fill images.
@@ -105,7 +111,7 @@ class Runtime:
 class SavedModelRuntime(Runtime):
     """TensorFlow."""
 
-    def __init__(self, path):
+    def load(self, path):
         import tensorflow as tf
 
         self.metadata = json.loads((path / METADATA_FILE).read_text())
@@ -125,12 +131,12 @@ class OpenVINORuntime(Runtime):
 
     OPTIONS = {"INFERENCE_PRECISION_HINT": "f32"}
 
-    def __init__(self, path, precision="float32"):
+    def load(self, path):
         core = import_openvino().Core()
         model = core.read_model(path)
         info = model.get_rt_info([METADATA_KEY]).astype(dict)
         self.metadata = {key: str(value.value) for key, value in info.items()}
-        options = self.OPTIONS if precision == "float32" else {}
+        options = self.OPTIONS if self.precision == "float32" else {}
         self.compiled = core.compile_model(model, "CPU", options)
 
     def __call__(self, image, mask):
@@ -141,7 +147,7 @@ class OpenVINORuntime(Runtime):
 class OnnxRuntime(Runtime):
     """onnxruntime."""
 
-    def __init__(self, path):
+    def load(self, path):
         import onnxruntime
 
         self.session = onnxruntime.InferenceSession(
@@ -158,14 +164,14 @@ class OnnxRuntime(Runtime):
 class WebRuntime(OnnxRuntime):
     """onnxruntime, for the model of a page."""
 
-    def __init__(self, path):
-        super().__init__(path / PAGE_MODEL)
+    def load(self, path):
+        super().load(path / PAGE_MODEL)
 
 
 class LiteRTRuntime(Runtime):
     """LiteRT."""
 
-    def __init__(self, path):
+    def load(self, path):
         from ai_edge_litert.interpreter import Interpreter
 
         with zipfile.ZipFile(path) as archive:
@@ -179,7 +185,7 @@ class LiteRTRuntime(Runtime):
 class TorchRuntime(Runtime):
     """PyTorch."""
 
-    def __init__(self, path):
+    def load(self, path):
         import torch
 
         files = {f"{METADATA_KEY}.json": ""}

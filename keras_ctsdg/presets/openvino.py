@@ -2,14 +2,12 @@
 
 import hashlib
 import importlib.util
-import os
-import subprocess
-import sys
 from enum import StrEnum
 from importlib.metadata import version
 
 from keras_ctsdg._checks import check_choice
 from keras_ctsdg._downloads import home_folder
+from keras_ctsdg._processes import run_command_on
 from keras_ctsdg.export.check import choose_precision
 from keras_ctsdg.export.exported_model import ExportedModel, is_exported_file
 from keras_ctsdg.presets.files import CONFIG, read_json
@@ -82,23 +80,3 @@ def _export_once(preset):
         )
     precision.write_text(choose_precision(path))
     return path
-
-
-def run_command_on(backend, arguments, capture=True):
-    """Run `keras-ctsdg` in a process on another backend.
-
-    Args:
-        backend: Str, a backend of Keras.
-        arguments: List of str.
-        capture: Bool, whether its output is kept, not shown. Defaults to `True`.
-
-    Returns:
-        `subprocess.CompletedProcess`.
-    """
-    code = "from _keras_ctsdg_command import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "KERAS_BACKEND": backend},
-        capture_output=capture,
-        text=True,
-    )

@@ -6,18 +6,11 @@ import sys
 import keras
 import pytest
 
+from keras_ctsdg import _processes
 from keras_ctsdg.export import exporting
-from keras_ctsdg.presets import openvino
 from tests.cli.common import read_box
 
 pytestmark = pytest.mark.backend_independent
-
-
-@pytest.fixture
-def preset(small_model, tmp_path):
-    folder = tmp_path / "preset"
-    small_model.save_to_preset(folder, with_discriminator=False)
-    return folder
 
 
 def test_writes_with_the_presets_hash(command, preset, tmp_path, monkeypatch):
@@ -54,7 +47,7 @@ def test_another_backend_runs_in_a_process(command, tmp_path, monkeypatch):
         started.append((arguments, env["KERAS_BACKEND"]))
         return subprocess.CompletedProcess(arguments, 3)
 
-    monkeypatch.setattr(openvino.subprocess, "run", run)
+    monkeypatch.setattr(_processes.subprocess, "run", run)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     for name, backend, *options in (
         ("a", "tensorflow"),

@@ -12,12 +12,16 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.processes import start_command
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs a browser: `apt-get install chromium`"
+)
 # Chromium's sandbox does not work for root in a container.
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-background-networking "

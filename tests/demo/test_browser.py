@@ -10,9 +10,9 @@ from PIL import Image, ImageOps
 import keras_ctsdg
 from keras_ctsdg.models import Generator
 from tests.demo.browser import (
-    CHROMIUM,
     DemoProcess,
     fill,
+    needs_chromium,
     open_page,
     paint,
     remove_upload,
@@ -23,9 +23,7 @@ from tests.inpainting.common import PHOTO
 
 pytestmark = [
     pytest.mark.backend_independent,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="needs a browser: `apt-get install chromium`"
-    ),
+    needs_chromium,
 ]
 
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from keras_ctsdg.export.formats import plan_export
 from keras_ctsdg.export.web import folder, npm_package, write_page
 from keras_ctsdg.inpainting.windows import MemoryLimit, plan_windows
-from tests.demo.browser import CHROMIUM, fill, paint
+from tests.demo.browser import fill, needs_chromium, paint
 from tests.export.web import (
     download,
     open_own_page,
@@ -24,9 +24,7 @@ from tests.inpainting.common import PHOTO
 
 pytestmark = [
     pytest.mark.backend_independent,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="needs a browser: `apt-get install chromium`"
-    ),
+    needs_chromium,
 ]
 
 

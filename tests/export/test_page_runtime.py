@@ -10,16 +10,14 @@ from keras_ctsdg.export.check import MIN_PSNR
 from keras_ctsdg.export.graph import FillImage
 from keras_ctsdg.export.web import npm_package
 from tests.common import to_numpy
-from tests.demo.browser import CHROMIUM, fill, paint
+from tests.demo.browser import fill, needs_chromium, paint
 from tests.export.test_files import is_installed, psnr_in_hole
 from tests.export.web import download, open_own_page, open_photo, read_strokes
 from tests.inpainting.common import PHOTO
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="needs a browser: `apt-get install chromium`"
-    ),
+    needs_chromium,
     pytest.mark.skipif(
         keras.backend.backend() != "torch", reason="ONNX is written on PyTorch"
     ),

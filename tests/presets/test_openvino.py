@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import keras_ctsdg
+from keras_ctsdg import _processes
 from keras_ctsdg.export import check
 from keras_ctsdg.inpainting.batch import InpaintBatch
 from keras_ctsdg.presets import openvino
@@ -15,13 +16,6 @@ from keras_ctsdg.presets.openvino import load_for_filling
 from tests.inpainting.common import PHOTO
 
 pytestmark = pytest.mark.backend_independent
-
-
-@pytest.fixture
-def preset(small_model, tmp_path):
-    folder = tmp_path / "preset"
-    small_model.save_to_preset(folder, with_discriminator=False)
-    return folder
 
 
 @pytest.fixture
@@ -36,7 +30,7 @@ def exports(monkeypatch, tmp_path):
 
     run.code = 0
     monkeypatch.setenv("KERAS_CTSDG_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(openvino.subprocess, "run", run)
+    monkeypatch.setattr(_processes.subprocess, "run", run)
     monkeypatch.setattr(openvino.importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(openvino, "choose_precision", lambda path: "fast")
     monkeypatch.setattr(openvino, "ExportedModel", lambda *arguments: arguments)

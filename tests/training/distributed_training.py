@@ -80,8 +80,7 @@ def run(shard, optimizer, scope, single=None):
     image = (np.arange(100 * 120 * 3).reshape(100, 120, 3) % 251).astype("uint8")
     hole = np.zeros((100, 120), bool)
     hole[30:60, 40:90] = True
-    return {
-        "model": model,
+    return model, {
         "before": before,
         "after": after,
         "steps": steps.steps,
@@ -104,14 +103,13 @@ def train_reversed(model, result):
 
 def main(kind, out, optimizer, single=None):
     if kind == "single":
-        result = run((0, 1), optimizer, contextlib.nullcontext())
+        model, result = run((0, 1), optimizer, contextlib.nullcontext())
         if optimizer == "sgd":
-            result["after_reversed"] = train_reversed(result.pop("model"), result)
+            result["after_reversed"] = train_reversed(model, result)
     else:
         scope = distribution.start()
         part = distribution.shard()
-        result = run(part, optimizer, scope, single)
-    result.pop("model", None)
+        _, result = run(part, optimizer, scope, single)
     result["is_main"] = distribution.is_main_process()
     with open(f"{out}.{distribution.process_index()}", "wb") as file:
         pickle.dump(result, file)

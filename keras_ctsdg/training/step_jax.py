@@ -15,6 +15,15 @@ from keras_ctsdg.training.step import BaseTrainingStep
 _RUNNING = contextvars.ContextVar("_RUNNING", default=frozenset())
 
 
+def _traced_anew(method):
+    """Let `jax.jit` trace a method again each time that Keras makes a function of it.
+
+    It would go on with what it traced for an equal function, as methods of one model
+    are, if anything keeps that alive, though a flag or the losses have changed since.
+    """
+    return property(lambda self: lambda *arguments: method(self, *arguments))
+
+
 class TrainingStep(BaseTrainingStep, RecoverableState):
     """A training step whose gradients are taken by `jax.grad`."""
 
@@ -106,6 +115,7 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
 
     # === Steps ===
 
+    @_traced_anew
     def train_step(self, state, data):
         trainable, others, optimizer, metrics = state
         inputs = self.prepare_batch(data)
@@ -163,6 +173,7 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
         )
         return logs, (trainable, others, optimizer, metrics)
 
+    @_traced_anew
     def test_step(self, state, data):
         trainable, others, metrics = state
         inputs = self.prepare_batch(data)

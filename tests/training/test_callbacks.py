@@ -31,8 +31,11 @@ class RecordChanges(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
         self.changes = []
+        self.functions = []
 
     def on_epoch_begin(self, epoch, logs=None):
+        # What is kept alive, JAX may use again.
+        self.functions.append(self.model.train_function)
         self.before = self.read_groups()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -109,7 +109,8 @@ class TrainingStep(BuiltModel, BaseTrainingStep):
         context = tf.distribute.get_replica_context()
         if context is None or not self.is_shared:
             return x
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
+        # The sum goes where `x` is, and the value of a variable is on no device.
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(x))
 
     def prepare_batch(self, data):
         # `tf.distribute` leaves nothing of a small batch to some devices.

@@ -107,7 +107,7 @@ def sample_columns(model, batch):
         `keras_ctsdg.visualization.draw_grid` takes it.
     """
     inputs = {key: np.asarray(x) for key, x in model.complete_inputs(batch).items()}
-    outputs = model.generator.predict_on_batch(inputs)
+    outputs = model.generate_on_batch(inputs)
     image, mask = inputs["image"], inputs["mask"]
     edge = np.repeat(np.asarray(outputs["projected_edge"]), 3, axis=-1)
     return {

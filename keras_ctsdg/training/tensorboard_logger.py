@@ -75,6 +75,8 @@ class TensorBoardLogger(EverySteps):
         if self._writer is None:  # Of several processes, one writes.
             return
         for name, value in logs.items():
+            if np.isnan(float(value)):  # The mean of a group without samples.
+                continue
             group = "validation" if name.startswith("val_") else "training"
             self._writer.add_scalar(
                 f"{group}/{name.removeprefix('val_')}", float(value), step

@@ -75,12 +75,12 @@ def make_groups(options, folder):
         groups = [(backend, "slow", {}) for backend in options.backends]
     else:
         quick = {**ONE_THREAD, **FAST_COMPILATION}
-        # Full-width networks compute for longer than XLA, which PyTorch lacks, would
-        # optimize them.
-        compiled = [x for x in options.backends if x != "torch"]
-        groups = [(x, "not slow and full_width", ONE_THREAD) for x in compiled]
+        groups = []
+        # JAX compiles all of its programs by XLA, the others none or a few.
+        if "jax" in options.backends:
+            groups.append(("jax", "not slow and optimized", ONE_THREAD))
         for backend in options.backends:
-            marks = "not slow" + " and not full_width" * (backend in compiled)
+            marks = "not slow" + " and not optimized" * (backend == "jax")
             groups.append((backend, marks, quick))
     result = []
     for i, (backend, marks, environment) in enumerate(groups):
@@ -159,6 +159,8 @@ class Run:
         environment = {
             **group.environment,
             **os.environ,
+            # What one process compiles is there for the others.
+            "PYTHONDONTWRITEBYTECODE": "",
             "KERAS_BACKEND": group.backend,
             work_queue.QUEUE: str(group.queue),
             work_queue.REPORTS: str(reports),

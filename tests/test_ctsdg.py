@@ -13,7 +13,9 @@ from tests.training.common import (
     DATA_KINDS,
     LOSS_NAMES,
     Batches,
+    as_data_loader,
     as_numpy,
+    as_tf_data,
     as_tuple,
     assert_runs_on,
     is_image_metric,
@@ -69,7 +71,18 @@ def test_bad_arguments_are_refused():
 # === Data and logs ===
 
 
-@pytest.mark.parametrize("make_data", DATA_KINDS)
+@pytest.mark.parametrize(
+    "make_data",
+    [
+        as_tf_data,
+        as_data_loader,
+        # Most tests train on these.
+        *(
+            pytest.param(kind, marks=pytest.mark.backend_independent)
+            for kind in (as_numpy, Batches)
+        ),
+    ],
+)
 def test_runs_on_every_kind_of_data(small_model, make_data):
     assert_runs_on(small_model, make_data)
 
@@ -214,7 +227,17 @@ def test_both_gradients_are_taken_before_either_update(small_model):
         np.testing.assert_allclose(x, y, atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_float16",
+        # Of the two it is the one without dangers.
+        pytest.param(
+            "mixed_bfloat16",
+            marks=[pytest.mark.slow] if keras.backend.backend() != "torch" else [],
+        ),
+    ],
+)
 def test_mixed_precision_stays_finite(policy):
     keras.config.set_dtype_policy(policy)
     is_float16 = policy == "mixed_float16"

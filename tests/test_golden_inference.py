@@ -11,8 +11,6 @@ from tests.golden.seeded_weights import state_dict
 from tests.golden_files import CASES, read_case, read_golden, sample_elements
 from tests.processes import convert_by_command
 
-pytestmark = pytest.mark.full_width
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):

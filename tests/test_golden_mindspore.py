@@ -1,7 +1,5 @@
 """The MindSpore port at full width, compared with its numbers."""
 
-import pytest
-
 import keras_ctsdg
 from keras_ctsdg.checkpoints.name_maps import (
     discriminator_names,
@@ -13,8 +11,6 @@ from tests.common import assert_close
 from tests.golden.seeded_weights import state_dict
 from tests.golden_files import read_case, read_golden
 from tests.processes import convert_by_command
-
-pytestmark = pytest.mark.full_width
 
 
 def test_converted_checkpoints_fill_as_the_original(monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ from tests.common import assert_close
 from tests.golden.seeded_weights import state_dict
 from tests.golden_files import CASES, read_case, read_golden, sample_elements
 
-pytestmark = pytest.mark.full_width
+pytestmark = pytest.mark.optimized
 
 
 @pytest.fixture(scope="module")

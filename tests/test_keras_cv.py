@@ -3,6 +3,8 @@
 KerasCV computes augmentations with TensorFlow, whatever Keras runs on.
 """
 
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
@@ -13,8 +15,10 @@ from keras_ctsdg.data import InpaintingDataset
 from keras_ctsdg.models import Discriminator, Generator, VGG16Features
 from tests.common import EAGER_ON_TENSORFLOW, assert_close, slow_if
 
-keras_cv = pytest.importorskip("keras_cv", reason="the extra `cv` is not installed")
-
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("keras_cv") is None,
+    reason="the extra `cv` is not installed",
+)
 ON_JAX = keras.backend.backend() == "jax"
 
 
@@ -32,12 +36,16 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def backbone():
     """KerasCV's VGG16 with random weights."""
+    import keras_cv
+
     return keras_cv.models.VGG16Backbone(
         include_rescaling=False, include_top=False, input_shape=(None, None, 3)
     )
 
 
 def color_jitter():
+    import keras_cv
+
     return keras_cv.layers.RandomColorJitter(
         value_range=(0, 255),
         brightness_factor=0.2,

@@ -6,6 +6,7 @@ that name in a common folder.
 
 import json
 import os
+import re
 import resource
 import time
 from collections import Counter, defaultdict
@@ -15,6 +16,8 @@ import pytest
 
 QUEUE, REPORTS = "KERAS_CTSDG_TEST_QUEUE", "KERAS_CTSDG_TEST_REPORTS"
 COLLECTED = "collected.json"
+MARKS_OF_FILE = re.compile(r"^pytestmark = (\[.*?^\]|[^\n]*)", re.MULTILINE | re.DOTALL)
+CHOSEN_MARK = re.compile(r"(not )?\b(backend_independent|optimized|slow)\b")
 # JAX keeps all that it compiled. From this size on, a new process goes on.
 MAX_KILOBYTES = 7_000_000
 # The longest come first, so that no process is left with one at the end.
@@ -22,7 +25,6 @@ LONG = (
     "tests/test_golden_training.py",
     "tests/test_golden_",
     "tests/cli/test_inpaint.py",
-    "tests/test_backends.py",
     "tests/test_ctsdg.py",
     "tests/demo/test_browser.py",
     "tests/training/",
@@ -35,6 +37,21 @@ LONG = (
 )
 
 _results = []
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out files that hold no chosen test: importing them takes time."""
+    if not collection_path.match("test_*.py"):
+        return None
+    text = collection_path.read_text()
+    found = MARKS_OF_FILE.search(text)
+    marks_of_file = found[0] if found else ""
+    # What `-m` of `tests.run_all` adds stands in parentheses, and may say anything.
+    chosen = config.option.markexpr.split(" and (")[0]
+    for excluded, name in CHOSEN_MARK.findall(chosen):
+        if name in marks_of_file if excluded else name not in text:
+            return True
+    return None
 
 
 def file_of(item):

@@ -14,6 +14,7 @@ from keras_ctsdg.inpainting import InpaintOptions
 from keras_ctsdg.models import Discriminator, Generator
 from tests._process_memory import peak_memory
 from tests.cli.common import read_box
+from tests.common import slow_if
 from tests.data.common import photo
 from tests.processes import MEASURED_COMMAND, finish, start_command, start_python
 
@@ -192,6 +193,7 @@ def test_wrong_arguments_are_reported_before_any_work(command, saved, folder):
     assert "an existing `.keras` file" in stderr
 
 
+@slow_if(keras.backend.backend() != "torch")
 @pytest.mark.parametrize(
     "signal_number",
     [

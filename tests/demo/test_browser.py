@@ -200,6 +200,8 @@ def test_other_sites_and_machines_are_kept_out(demo):
         assert "http://127.0.0.2/pixel.png" in requests
 
 
+# Ctrl-C, below, takes the same way.
+@pytest.mark.slow
 @pytest.mark.backend_independent
 def test_termination_deletes_the_temporary_folder(preset, tmp_path):
     demo = DemoProcess(preset, tmp_path)

@@ -9,7 +9,11 @@ from keras_ctsdg.models import Discriminator, Generator
 from tests.common import random_batch, slow_if
 from tests.training.common import make_model
 
+# Each is a step of its own to compile; `test_ctsdg.py` trains in mixed precision.
+slow_elsewhere = slow_if(keras.backend.backend() != "torch")
 
+
+@slow_elsewhere
 def test_weights_of_float16_fill_and_are_not_trained():
     keras.config.set_dtype_policy("float16")
     model = keras_ctsdg.CTSDG(Generator(filters=4), Discriminator(filters=4))
@@ -25,8 +29,7 @@ def floatx():
     keras.config.set_floatx(before)
 
 
-# Each is a step of its own to compile; `test_ctsdg.py` trains in mixed precision.
-@slow_if(keras.backend.backend() != "torch")
+@slow_elsewhere
 @pytest.mark.parametrize("policy", ["float64", "bfloat16", "mixed_float16"])
 def test_policy_trains_and_fills(policy):
     keras.config.set_dtype_policy(policy)
@@ -34,6 +37,7 @@ def test_policy_trains_and_fills(policy):
     assert_trains_and_fills(model)
 
 
+@slow_elsewhere
 def test_floatx_trains_and_fills(floatx):
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")

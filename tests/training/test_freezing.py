@@ -9,7 +9,7 @@ from tests.common import random_batch, slow_if, to_numpy
 from tests.training.common import make_model
 
 LAYER = "texture_encoder_2"
-# Each of these compiles a step anew, where steps are compiled.
+# Each of these compiles steps anew, where steps are compiled.
 slow_elsewhere = slow_if(keras.backend.backend() != "torch")
 
 
@@ -60,6 +60,7 @@ def test_frozen_network_stays_bit_for_bit(frozen):
     assert np.isfinite(history.history["generator_loss"]).all()
 
 
+@slow_elsewhere
 def test_nothing_changes_before_the_next_compile():
     model = make_model()
     compile_again(model)

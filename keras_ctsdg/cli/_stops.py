@@ -30,10 +30,11 @@ def explained_stops(out, checkpoint):
         with callbacks.GracefulInterrupt() as interrupt:
             yield interrupt
     except KeyboardInterrupt:
-        _print_quietly(
-            f"\nInterrupted; {_newest(checkpoint)}. Run the same command again to "
-            "continue from there."
-        )
+        if checkpoint.is_writer:
+            _print_quietly(
+                f"\nInterrupted; {_newest(checkpoint)}. Run the same command again to "
+                "continue from there."
+            )
         raise typer.Exit(128 + (interrupt.signal or 2)) from None
     except OSError as error:
         if error.errno not in DISK_ERRORS:

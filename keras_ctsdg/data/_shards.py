@@ -21,14 +21,15 @@ def load_batch(dataset, index):
     """Load this shard's part of a batch.
 
     Where the parts of the shards would not be equal, a sample is repeated with a
-    `sample_weight` of 0.
+    `sample_weight` of 0. All batches have weights, because those of an epoch must have
+    the same keys, and nobody knows before which samples are skipped.
 
     Args:
         dataset: A `keras_ctsdg.data.InpaintingDataset`.
         index: Int, the index of the batch.
 
     Returns:
-        Dict of float32 arrays.
+        Dict of float32 arrays, of several shards with `sample_weight` `[B]`.
 
     Raises:
         ImageError: If no sample of the batch can be used.
@@ -47,10 +48,7 @@ def load_batch(dataset, index):
     samples = samples or _load_usable(dataset, range(dataset.num_samples), limit=1)
     if not samples:
         raise _no_sample_error(dataset, index)
-    batch = pad_batch(samples, size)
-    # All shards agree, even if this one has all its samples.
-    is_partial = missing < size * count or not weights.all()
-    return {**batch, "sample_weight": weights} if is_partial else batch
+    return {**pad_batch(samples, size), "sample_weight": weights}
 
 
 def _total_samples(dataset):

@@ -80,9 +80,9 @@ class InpaintingDataset(keras.utils.PyDataset):
     Yields:
         Dict of float32 arrays: `image` `[B, H, W, 3]` in [-1, 1], `gray`
         `[B, H, W, 1]` in [0, 1], `edge` and `mask` `[B, H, W, 1]`, 0 or 1, where 1
-        in a mask marks the hole. With `edges=None`, only `image` and `mask`. Shards
-        whose parts of a batch would not be equal also yield `sample_weight` `[B]`, 0
-        for samples that only fill up.
+        in a mask marks the hole. With `edges=None`, only `image` and `mask`. Several
+        shards also yield `sample_weight` `[B]`: 1, or 0 for samples that only fill up
+        the parts of a batch that would not be equal.
 
     Raises:
         ValueError: If an argument breaks a rule above; later, if an image or a

@@ -16,6 +16,7 @@ import numpy as np
 from keras_ctsdg._checks import check_choice, check_writable_folder
 from keras_ctsdg._downloads import home_folder, refuse_failed_download
 from keras_ctsdg.presets.card import build_card
+from keras_ctsdg.training.distribution import alone, is_main_process
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 CARD = "README.md"
@@ -111,6 +112,8 @@ def write_preset(
 ):
     """Write a model's networks to a folder, completely or not at all.
 
+    Of several processes that train together, only the first one writes.
+
     Args:
         model: A `keras_ctsdg.CTSDG`.
         folder: Path of the folder.
@@ -127,16 +130,19 @@ def write_preset(
             the range of float16.
     """
     check_choice("dtype", dtype, Dtype)
+    if not is_main_process():
+        return
     folder = Path(folder)
     check_destination(folder, overwrite, "folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A new model has no optimizers and no perceptual network, which are not saved.
-    uncompiled = type(model)(
-        model.generator,
-        model.discriminator if with_discriminator else None,
-        edges=model.edges,
-        sigma=model.sigma,
-    )
+    with alone():
+        uncompiled = type(model)(
+            model.generator,
+            model.discriminator if with_discriminator else None,
+            edges=model.edges,
+            sigma=model.sigma,
+        )
     with tempfile.TemporaryDirectory(
         dir=folder.parent, prefix=f".{folder.name}."
     ) as scratch:

@@ -6,6 +6,7 @@ that are the same for all of them.
 """
 
 import atexit
+import contextlib
 
 import keras
 
@@ -70,6 +71,11 @@ def any_process(flag, model):
         model: The model that they train.
     """
     return _engine.any_process(flag, model) if process_count() > 1 else flag
+
+
+def alone():
+    """Return a context in which this process creates variables without the others."""
+    return _engine.alone() if process_count() > 1 else contextlib.nullcontext()
 
 
 def batch_multiple():

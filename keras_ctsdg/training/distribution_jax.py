@@ -50,6 +50,17 @@ def any_process(flag, _):
     return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
 
 
+@contextlib.contextmanager
+def alone():
+    """Create variables on a device of this process, which needs no other for that."""
+    everywhere = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(everywhere)
+
+
 def batch_multiple():
     """Return the number of devices that share the batches of this process, or 0.
 

@@ -1,11 +1,14 @@
 """Training by `tf.distribute`, on several devices or machines."""
 
+import contextlib
+import functools
+import itertools
 import json
 import os
 
+import keras
+import numpy as np
 import tensorflow as tf
-
-from keras_ctsdg.data import InpaintingDataset
 
 
 def process_count():
@@ -57,17 +60,34 @@ def stop():
 def any_process(flag, model):
     """Return whether a flag is true in any process."""
 
-    def count():
-        context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(float(flag)))
-
     strategy = model.distribute_strategy
-    return bool(strategy.experimental_local_results(strategy.run(count))[0] > 0)
+    counts = _counting_function(strategy)(tf.constant(float(flag)))
+    return bool(strategy.experimental_local_results(counts)[0] > 0)
+
+
+@functools.lru_cache
+def _counting_function(strategy):
+    """Return a compiled function that adds up a scalar over all devices."""
+
+    def count(x):
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(x))
+
+    return tf.function(lambda x: strategy.run(count, args=(x,)))
+
+
+def alone():
+    """Return a context that does nothing: variables are created by each process."""
+    return contextlib.nullcontext()
 
 
 def batch_multiple():
-    """Return 0: `tf.distribute` divides batches, and `fill_up` mends its parts."""
-    return 0
+    """Return 0, or 1 if there are several processes.
+
+    `tf.distribute` divides batches, and `fill_up` mends its parts. All batches of all
+    processes must have weights if one of them does.
+    """
+    return 0 if process_count() == 1 else 1
 
 
 def fill_up(inputs):
@@ -90,41 +110,35 @@ def fill_up(inputs):
     return {key: fill(tf.convert_to_tensor(x)) for key, x in inputs.items()}
 
 
-def distribute_shard(dataset, strategy):
+# === Data of several hosts ===
+
+
+def distribute_batches(data, strategy, shuffle=False):
     """Divide the batches of this process among its own replicas.
 
-    By default `tf.distribute` divides every batch among all processes, of which each
-    must then load all batches.
+    By default `tf.distribute` divides every batch among all processes: of data that
+    each process loads its own part of, a part alone would be used.
 
     Args:
-        dataset: Data set of any kind.
+        data: Checked data of any kind, or `None`.
         strategy: The `tf.distribute.Strategy` of the model.
+        shuffle: Bool, whether the batches of a `PyDataset` come in another order in
+            each epoch. Defaults to `False`.
 
     Returns:
-        `tf.distribute.DistributedDataset`, or the data as they are if they are no
-        shard.
+        `tf.distribute.DistributedDataset`; the data as they are, if there is only one
+        process or they are distributed already.
     """
-    # The data set may be one that checks the batches of another.
-    source = getattr(dataset, "dataset", dataset)
-    is_shard = isinstance(source, InpaintingDataset) and source.shard[1] > 1
-    if not is_shard or process_count() == 1:
-        return dataset
+    is_distributed = hasattr(data, "element_spec") and not hasattr(data, "map")
+    if process_count() == 1 or data is None or is_distributed:
+        return data
+    if hasattr(data, "element_spec"):
+        batches = data
+    elif hasattr(data, "num_batches") and data.num_batches is not None:
+        batches = _read_by_index(data, shuffle)
+    else:
+        batches = _read_in_order(data)
     replicas = strategy.num_replicas_in_sync // process_count()
-    first = dataset[0]
-    keys = sorted({"sample_weight": None, **first})
-    shapes = {key: tf.TensorSpec((None, *first[key].shape[1:])) for key in first}
-    shapes["sample_weight"] = tf.TensorSpec((None,))
-
-    def load(index):
-        batch = dataset[int(index)]
-        weights = tf.ones([len(batch["image"])])
-        return [{"sample_weight": weights, **batch}[key] for key in keys]
-
-    def read(index):
-        batch = tf.numpy_function(load, [index], [tf.float32] * len(keys))
-        for key, x in zip(keys, batch, strict=True):
-            x.set_shape(shapes[key].shape)
-        return dict(zip(keys, batch, strict=True))
 
     def divide(batch):
         size = -(-tf.shape(batch["image"])[0] // replicas)
@@ -136,9 +150,79 @@ def distribute_shard(dataset, strategy):
         return tf.data.Dataset.range(replicas).map(part)
 
     def make(_):
-        batches = tf.data.Dataset.range(dataset.num_batches)
-        batches = batches.map(read, num_parallel_calls=max(1, dataset.workers))
         parts = batches if replicas == 1 else batches.flat_map(divide)
         return parts.prefetch(replicas)
 
     return strategy.distribute_datasets_from_function(make)
+
+
+class FollowData(keras.callbacks.Callback):
+    """Do what Keras does with a `PyDataset` that it reads itself.
+
+    Tell the data where epochs begin and end, and callbacks the number of steps.
+
+    Args:
+        data: `keras.utils.PyDataset`, which `distribute_batches` reads.
+    """
+
+    def __init__(self, data):
+        super().__init__()
+        self.data = data
+
+    def on_train_begin(self, logs=None):
+        # All callbacks share the dict.
+        if self.params.get("steps") is None:
+            self.params["steps"] = self.data.num_batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.data.on_epoch_begin()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.data.on_epoch_end()
+
+
+def _read_by_index(dataset, shuffle):
+    """Return a `tf.data.Dataset` of the batches of a `PyDataset`, as it now is."""
+    specs = _specs_of(dataset[0])
+
+    def load(index):
+        batch = dataset[int(index)]
+        return [np.asarray(batch[key], "float32") for key in specs]
+
+    def read(index):
+        batch = tf.numpy_function(load, [index], [tf.float32] * len(specs))
+        for spec, x in zip(specs.values(), batch, strict=True):
+            x.set_shape(spec.shape)
+        return dict(zip(specs, batch, strict=True))
+
+    indices = tf.data.Dataset.range(dataset.num_batches)
+    if shuffle:
+        indices = indices.shuffle(dataset.num_batches)
+    return indices.map(read, num_parallel_calls=max(1, dataset.workers))
+
+
+def _read_in_order(data):
+    """Return a `tf.data.Dataset` of the batches of a generator or another iterable."""
+    if hasattr(data, "__getitem__") and hasattr(data, "num_batches"):
+        data = map(data.__getitem__, itertools.count())  # It has no end.
+    batches = iter(data)
+    first = next(batches)
+    if batches is data:  # It cannot begin anew.
+        data = itertools.chain([first], batches)
+
+    def load():
+        for batch in data:
+            batch = _without_tuple(batch)
+            yield {key: np.asarray(x, "float32") for key, x in batch.items()}
+
+    specs = _specs_of(_without_tuple(first))
+    return tf.data.Dataset.from_generator(load, output_signature=specs)
+
+
+def _without_tuple(batch):
+    return batch[0] if isinstance(batch, (list, tuple)) else batch
+
+
+def _specs_of(batch):
+    shapes = {key: (None, *np.shape(x)[1:]) for key, x in sorted(batch.items())}
+    return {key: tf.TensorSpec(shape, tf.float32) for key, shape in shapes.items()}

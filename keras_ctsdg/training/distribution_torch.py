@@ -66,6 +66,11 @@ def any_process(flag, _):
     return bool(is_any)
 
 
+def alone():
+    """Return a context that does nothing: variables are created by each process."""
+    return contextlib.nullcontext()
+
+
 def batch_multiple():
     """Return 0: batches of a process need no padding, because it has one device."""
     return 0

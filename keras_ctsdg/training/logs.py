@@ -19,6 +19,7 @@ class Logs(keras.Model):
     `keras_ctsdg.CTSDG.__init__` sets both.
     """
 
+    generator: Any
     loss_trackers: Any
     image_metrics: Any
 
@@ -71,6 +72,17 @@ class Logs(keras.Model):
             `sample_weight`.
         """
         return mark_padding(self(inputs, training=False), inputs)
+
+    def generate_on_batch(self, inputs):
+        """Return all outputs of the generator for a batch, without other processes.
+
+        Args:
+            inputs: Dict of arrays, all inputs of the generator.
+
+        Returns:
+            Dict of arrays, as `keras_ctsdg.models.Generator` returns them.
+        """
+        return self.generator.predict_on_batch(inputs)
 
     # === Logs ===
 

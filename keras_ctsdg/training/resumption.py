@@ -57,7 +57,9 @@ def skip_steps(model, count, last_logs):
 
 def read_variables(variables):
     """Return the values of variables as lists, which JSON keeps bit for bit."""
-    return [keras.ops.convert_to_numpy(v.value).tolist() for v in variables]
+    # The conversion to a tensor adds up what several devices counted.
+    values = [keras.ops.convert_to_tensor(v) for v in variables]
+    return [keras.ops.convert_to_numpy(value).tolist() for value in values]
 
 
 def assign_variables(variables, values):

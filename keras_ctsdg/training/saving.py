@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_ctsdg.models._value_checks import check_finite_weights
-from keras_ctsdg.training.distribution import is_main_process
+from keras_ctsdg.training.distribution import alone, is_main_process
 
 FILE_ENDINGS = (".keras", ".h5", ".hdf5")
 # What goes wrong on a disk, not in a program.
@@ -29,7 +29,8 @@ class SafeSaving(keras.Model):
         if not is_main_process():
             return None
         check_finite_weights(self, "be saved")
-        with replace_when_complete(filepath, overwrite) as path:
+        # Keras creates an optimizer to learn which attributes it need not save.
+        with replace_when_complete(filepath, overwrite) as path, alone():
             return super().save(path, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def save_weights(self, filepath, overwrite=True, max_shard_size=None):
@@ -37,7 +38,8 @@ class SafeSaving(keras.Model):
             return None
         check_finite_weights(self, "be saved")
         # Shards have names of their own.
-        with replace_when_complete(filepath, overwrite and not max_shard_size) as path:
+        is_whole = overwrite and not max_shard_size
+        with replace_when_complete(filepath, is_whole) as path, alone():
             return super().save_weights(path, overwrite, max_shard_size)
 
 

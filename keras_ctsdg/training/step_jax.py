@@ -53,6 +53,10 @@ class TrainingStep(BaseTrainingStep, RecoverableState):
         with self._running(), self._on_own_devices():
             return super().predict_on_batch(*args, **kwargs)
 
+    def generate_on_batch(self, inputs):
+        with self._on_own_devices():
+            return super().generate_on_batch(inputs)
+
     # === Order of variables ===
     # Keras passes the variables to a compiled step as lists, which it takes anew in
     # every call. A layer that is frozen or thawed after the compilation would move

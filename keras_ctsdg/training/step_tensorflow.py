@@ -8,7 +8,8 @@ import tensorflow as tf
 from keras_ctsdg._keras_private import BuiltModel
 from keras_ctsdg.training.checked_data import unpack_batch
 from keras_ctsdg.training.distribution_tensorflow import (
-    distribute_shard,
+    FollowData,
+    distribute_batches,
     fill_up,
     process_count,
 )
@@ -109,7 +110,8 @@ class TrainingStep(BuiltModel, BaseTrainingStep):
         context = tf.distribute.get_replica_context()
         if context is None or not self.is_shared:
             return x
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
+        # The sum goes where `x` is, and the value of a variable is on no device.
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(x))
 
     def prepare_batch(self, data):
         # `tf.distribute` leaves nothing of a small batch to some devices.
@@ -128,13 +130,19 @@ class TrainingStep(BuiltModel, BaseTrainingStep):
         weights = np.broadcast_to(np.asarray(weights, "float32") / replicas, (size,))
         return {**inputs, "sample_weight": weights}
 
-    def fit(self, x=None, *args, validation_data=None, **kwargs):
-        x = distribute_shard(x, self.distribute_strategy)
-        validation_data = distribute_shard(validation_data, self.distribute_strategy)
-        return super().fit(x, *args, validation_data=validation_data, **kwargs)
+    def fit(self, x=None, *args, validation_data=None, shuffle=True, **kwargs):
+        strategy = self.distribute_strategy
+        batches = distribute_batches(x, strategy, shuffle)
+        if batches is not x and hasattr(x, "on_epoch_end"):
+            others = keras.tree.flatten(kwargs.get("callbacks") or [])
+            kwargs["callbacks"] = [FollowData(x), *others]
+        validation_data = distribute_batches(validation_data, strategy)
+        return super().fit(
+            batches, *args, validation_data=validation_data, shuffle=shuffle, **kwargs
+        )
 
     def evaluate(self, x=None, *args, **kwargs):
-        x = distribute_shard(x, self.distribute_strategy)
+        x = distribute_batches(x, self.distribute_strategy)
         return super().evaluate(x, *args, **kwargs)
 
     # === Prediction ===
@@ -148,6 +156,12 @@ class TrainingStep(BuiltModel, BaseTrainingStep):
         # Keras would give the whole batch to every device, and return it from each.
         with self._alone(self.distribute_strategy.num_replicas_in_sync > 1):
             return super().predict_on_batch(x)
+
+    def generate_on_batch(self, inputs):
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super().generate_on_batch(inputs)
+        outputs = self.generator(inputs, training=False)
+        return {key: x.numpy() for key, x in outputs.items()}
 
     def predict_step(self, data):
         return self.fill_batch(self.prepare_batch(data))

@@ -75,6 +75,8 @@ class TensorBoardLogger(EverySteps):
         if self._writer is None:  # Of several processes, one writes.
             return
         for name, value in logs.items():
+            if np.isnan(float(value)):  # The mean of a group without samples.
+                continue
             group = "validation" if name.startswith("val_") else "training"
             self._writer.add_scalar(
                 f"{group}/{name.removeprefix('val_')}", float(value), step
@@ -107,7 +109,7 @@ def sample_columns(model, batch):
         `keras_ctsdg.visualization.draw_grid` takes it.
     """
     inputs = {key: np.asarray(x) for key, x in model.complete_inputs(batch).items()}
-    outputs = model.generator.predict_on_batch(inputs)
+    outputs = model.generate_on_batch(inputs)
     image, mask = inputs["image"], inputs["mask"]
     edge = np.repeat(np.asarray(outputs["projected_edge"]), 3, axis=-1)
     return {

@@ -261,12 +261,16 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     def _save(self, position, step, monitored=None, metrics=None):
         self._saved_step = step
-        if not self.is_writer:
-            return
         model = self.model
+        # The hosts of TensorFlow add these up together.
+        metrics, is_complete = metrics or resumption.read_sums(model), bool(metrics)
+        if not self.is_writer:
+            # All of them must know when the first one writes.
+            self._compare(None, monitored)
+            return
         state = {
-            "metrics": metrics or resumption.read_sums(model),
-            "is_complete": metrics is not None,
+            "metrics": metrics,
+            "is_complete": is_complete,
             "seeds": resumption.read_variables(resumption.seed_variables(model)),
             "callbacks": resumption.read_callbacks(self._others),
             "random": self._random,

@@ -2,6 +2,7 @@
 
 import pickle
 
+import keras
 import numpy as np
 import pytest
 
@@ -26,6 +27,21 @@ def test_one_process_is_the_main_process():
     assert distribution.is_main_process()
     assert distribution.shard() == (0, 1)
     assert distribution.batch_multiple() == 0
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="is an engine of JAX")
+def test_the_first_of_two_processes_saves_without_the_other(monkeypatch):
+    from keras_ctsdg.training import distribution_jax
+
+    monkeypatch.setattr(distribution_jax, "process_count", lambda: 2)
+    everywhere = keras.distribution.DataParallel(auto_shard_dataset=False)
+    keras.distribution.set_distribution(everywhere)
+    try:
+        with distribution.alone():
+            assert keras.distribution.distribution() is None
+        assert keras.distribution.distribution() is everywhere
+    finally:
+        keras.distribution.set_distribution(None)
 
 
 # === One process on PyTorch ===

@@ -16,7 +16,11 @@ from keras_ctsdg.training.callbacks import (
     Throughput,
     TrainingCheckpoint,
 )
-from keras_ctsdg.training.checkpoint_files import find_checkpoints, lock_folder
+from keras_ctsdg.training.checkpoint_files import (
+    Position,
+    find_checkpoints,
+    lock_folder,
+)
 from keras_ctsdg.training.checkpoint_loading import find_newest
 from tests.common import random_batch, to_numpy
 from tests.data.common import gray_images
@@ -270,3 +274,13 @@ def test_bad_arguments(small_model, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="`folder` must be a folder"):
         train(small_model, tmp_path / "file")
+
+
+@pytest.mark.backend_independent
+def test_a_process_that_writes_nothing_knows_the_best(small_model, tmp_path):
+    checkpoint = TrainingCheckpoint(tmp_path / "none")
+    checkpoint.set_model(small_model)
+    checkpoint.is_writer = False
+    checkpoint._save(Position(1, 0), 3, monitored=30.0)
+    assert not checkpoint._is_better(29.0)
+    assert not (tmp_path / "none").exists()

@@ -52,7 +52,22 @@ def connect(address, workers=None):
             '`--ray` needs Ray: pip install "keras-ctsdg[ray]". '
             f"Received: --ray {address}"
         ) from error
-    is_local = address == "local"
+    with warnings.catch_warnings():
+        # Of options of Ray Data that it sets itself.
+        warnings.filterwarnings("ignore", module=r"ray\.")
+        # Of JAX, which has threads. What Ray forks becomes another program at once.
+        warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called")
+        _start_or_find(address)
+        try:
+            yield RayCluster(workers)
+        finally:
+            ray.shutdown()
+
+
+def _start_or_find(address):
+    import ray
+
+    options = {"include_dashboard": False} if address == "local" else {}
     try:
         with hold_back_stderr():
             ray.init(
@@ -60,7 +75,7 @@ def connect(address, workers=None):
                 runtime_env={"env_vars": worker_environment()},
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                **({"include_dashboard": False} if is_local else {}),
+                **options,
             )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ValueError(
@@ -68,13 +83,6 @@ def connect(address, workers=None):
             f"`auto` looks for on this machine. Received: --ray {address}, "
             f"{' '.join(str(error).split())}"
         ) from error
-    with warnings.catch_warnings():
-        # Of options of Ray Data that it sets itself.
-        warnings.filterwarnings("ignore", module=r"ray\.")
-        try:
-            yield RayCluster(workers)
-        finally:
-            ray.shutdown()
 
 
 def worker_environment():

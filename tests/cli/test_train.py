@@ -50,7 +50,7 @@ def test_interrupted_training_is_resumed(root, tmp_path):
     code, stdout, stderr = finish(start_command("train", *arguments))
     assert code == 0, stderr
     assert "2 epochs of 2 steps, then 1 of fine-tuning; 3 images" in stdout
-    assert "images_per_second" in stdout
+    assert " images/s" in stdout
     # A file gets two lines per epoch, and not a progress bar.
     assert len(stdout.splitlines()) <= 2 + 2 * 2
     assert not set("\b\r") & set(stdout)

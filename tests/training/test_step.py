@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from tests.common import random_batch, to_numpy
-from tests.training.common import LOSS_NAMES, is_image_metric
+from tests.training.common import (
+    LOSS_NAMES,
+    is_image_metric,
+    read_state,
+    restore_state,
+)
 
 
 def test_partial_batches_count_by_their_size(small_model):
@@ -31,3 +36,27 @@ def test_results_come_from_the_variables(small_model):
     small_model.train_on_batch(random_batch(2))
     names = set(small_model.get_metrics_result())
     assert names == {name for name in logs if not is_image_metric(name)}
+
+
+def test_both_gradients_are_taken_before_either_update(small_model):
+    """The discriminator's gradient does not depend on the generator's update."""
+    start = read_state(small_model)
+    generators, gradients = [], []
+    for rate in (0.0, 0.1):
+        restore_state(start)
+        small_model.generator_optimizer.learning_rate = rate
+        small_model.train_on_batch(random_batch(2))
+        generators.append(small_model.generator.get_weights())
+        # After one step, Adam's first moment is a tenth of the gradient.
+        optimizer = small_model.discriminator_optimizer
+        gradients.append(
+            [
+                10 * to_numpy(v.value)
+                for v in optimizer.variables
+                if v.path.endswith("_momentum")
+            ]
+        )
+    assert any((x != y).any() for x, y in zip(*generators, strict=True))
+    assert len(gradients[0]) == len(small_model.discriminator.trainable_variables)
+    for x, y in zip(*gradients, strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-5)

@@ -4,6 +4,7 @@ Each process collects all files and claims one after the other by creating a fil
 that name in a common folder.
 """
 
+import gc
 import json
 import os
 import re
@@ -105,6 +106,10 @@ def pytest_runtestloop(session):
         if following is None or file_of(following) != file_of(item):
             write_report(file_of(item), time.monotonic() - start)
             start = time.monotonic()
+            # What is left, such as JAX's and TensorFlow's caches, is there to stay. To
+            # look through it again and again makes tracing slow.
+            gc.collect()
+            gc.freeze()
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if session.shouldstop:

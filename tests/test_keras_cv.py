@@ -96,6 +96,9 @@ def test_augmentation_changes_every_image(folder):
     assert np.abs(first["image"]).max() <= 1
 
 
+# A fork of a process in which TensorFlow has computed may wait for ever: here only what
+# JAX refuses.
+@slow_if(not ON_JAX)
 @pytest.mark.filterwarnings("ignore:.*fork:")
 def test_augmentation_in_worker_processes(folder, small_model):
     options = {"augment": color_jitter(), "use_multiprocessing": True}

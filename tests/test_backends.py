@@ -42,13 +42,13 @@ assert not new & (heavy | others), new & (heavy | others)
 """
 
 TRAIN = """
-assert "tensorflow" not in sys.modules
+assert "tensorflow" not in sys.modules, "import keras_ctsdg"
 from keras_ctsdg.models import VGG16Features
 from tests.common import random_batch
 from tests.training.common import make_model
 VGG16Features(weights=None)
 make_model().fit(random_batch(2), verbose=0)
-assert "tensorflow" not in sys.modules
+assert "tensorflow" not in sys.modules, "a training step"
 """
 
 

@@ -1,7 +1,7 @@
 """Pytest plugin of `tests.run_all`: processes share the test files of one backend.
 
-Each process collects all files and claims one after the other by creating a file of
-that name in a common folder.
+Each process collects the files that hold a chosen test and claims one after the other
+by creating a file of that name in a common folder.
 """
 
 import gc
